@@ -1,0 +1,95 @@
+"""What models are fitted on: ids as integers, interactions as a log and a CSR matrix, features beside them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import scipy.sparse as sp
+
+from recsys.data.catalog import Catalog
+from recsys.data.features import FeatureTable
+from recsys.data.ids import IdMap
+from recsys.data.interactions import Interactions
+from recsys.errors import DataError
+
+
+@dataclass(frozen=True, eq=False)
+class Dataset:
+    """Interactions between known users and the whole catalogue, with feature tables over either.
+
+    Items without interactions (cold) have an index and feature rows like any other.
+
+    Attributes:
+        users: Users in index order.
+        items: Items in index order: the catalogue's.
+        user_idx: (n,) int64, who; one entry an interaction.
+        item_idx: (n,) int64, what.
+        weight: (n,) float32 >= 0, how strongly.
+        timestamp: (n,) datetime64[ns], when (NaT where unknown).
+        item_features: Aligned with ``items``.
+        user_features: Aligned with ``users``.
+    """
+
+    users: IdMap
+    items: IdMap
+    user_idx: npt.NDArray[np.int64]
+    item_idx: npt.NDArray[np.int64]
+    weight: npt.NDArray[np.float32]
+    timestamp: npt.NDArray[Any]
+    item_features: FeatureTable
+    user_features: FeatureTable
+
+    @classmethod
+    def of(
+        cls,
+        interactions: Interactions,
+        catalog: Catalog,
+        *,
+        item_features: FeatureTable | None = None,
+        user_features: FeatureTable | None = None,
+    ) -> Dataset:
+        """Join interactions, catalogue and features.
+
+        Raises:
+            DataError: No interactions are left.
+            UnknownIdError: An interaction's item is not in the catalogue, or a feature table misses an id.
+        """
+        frame = interactions.frame
+        if frame.empty:
+            raise DataError("no interactions are left to learn from; see what was rejected and why")
+        items = IdMap.of(catalog.ids)
+        users = IdMap.of(sorted(frame["user_id"].unique()))
+        return cls(
+            users=users,
+            items=items,
+            user_idx=users.encode(frame["user_id"].to_numpy(dtype=object)),
+            item_idx=items.encode(frame["item_id"].to_numpy(dtype=object)),
+            weight=frame["weight"].to_numpy(dtype=np.float32),
+            timestamp=frame["timestamp"].to_numpy(dtype="datetime64[ns]"),
+            item_features=FeatureTable(items) if item_features is None else item_features.align(items),
+            user_features=FeatureTable(users) if user_features is None else user_features.align(users),
+        )
+
+    def with_item_features(self, table: FeatureTable) -> Dataset:
+        """The same interactions beside other item features."""
+        return replace(self, item_features=table.align(self.items))
+
+    @cached_property
+    def matrix(self) -> sp.csr_array:
+        """(n_users, n_items) float32 CSR; weights of repeated interactions are summed, indices sorted."""
+        shape = (len(self.users), len(self.items))
+        csr = sp.csr_array((self.weight, (self.user_idx, self.item_idx)), shape=shape)
+        csr.sum_duplicates()
+        csr.sort_indices()
+        return csr
+
+    @cached_property
+    def is_warm(self) -> npt.NDArray[np.bool_]:
+        """(n_items,) whether the item has an interaction of positive weight."""
+        warm = np.zeros(len(self.items), dtype=bool)
+        warm[self.item_idx[self.weight > 0]] = True
+        return warm

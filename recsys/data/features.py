@@ -1,0 +1,175 @@
+"""What is known of items (or users) as numbers: named blocks over one id map."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+import scipy.sparse as sp
+
+from recsys.data.ids import IdMap
+from recsys.errors import ArtifactError, DataError, unknown_name
+from recsys.files import atomic_write, read_json, write_json
+
+Matrix = npt.NDArray[np.float32] | sp.csr_array
+
+
+@dataclass(frozen=True, eq=False)
+class FeatureBlock:
+    """A named matrix, one row an item: dense float32 (may be memory-mapped) or CSR.
+
+    Attributes:
+        name: Unique within a table.
+        values: (n, d) float32 array or CSR array, finite.
+        columns: d names, or None where dimensions mean nothing alone.
+        provenance: Where it comes from (encoder, look, parameters, hashes).
+
+    Example:
+        >>> FeatureBlock("colour", np.eye(3, dtype=np.float32)).shape
+        (3, 3)
+    """
+
+    name: str
+    values: Matrix
+    columns: tuple[str, ...] | None = None
+    provenance: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if self.values.ndim != 2:
+            raise DataError(f"block {self.name!r} must be 2-d (rows x dimensions), got shape {self.values.shape}")
+        if self.columns is not None and len(self.columns) != self.values.shape[1]:
+            raise DataError(f"block {self.name!r} has {self.values.shape[1]} columns but {len(self.columns)} names")
+        _refuse_nonfinite(self.name, self.values)
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Rows and dimensions."""
+        return int(self.values.shape[0]), int(self.values.shape[1])
+
+    @property
+    def is_sparse(self) -> bool:
+        """Whether ``values`` is CSR."""
+        return sp.issparse(self.values)
+
+    @classmethod
+    def one_hot(cls, name: str, labels: Iterable[Any]) -> FeatureBlock:
+        """A CSR block with one column per distinct label; blank and missing labels get an empty row.
+
+        Example:
+            >>> FeatureBlock.one_hot("category", ["bag", "", "shoe", "bag"]).columns
+            ('bag', 'shoe')
+        """
+        series = pd.Series(list(labels), dtype=object).fillna("").astype(str)
+        names = tuple(sorted(set(series) - {""}))
+        column = pd.Index(names, dtype=object).get_indexer(pd.Index(series, dtype=object))
+        rows = np.flatnonzero(column >= 0)
+        ones = np.ones(len(rows), dtype=np.float32)
+        values = sp.csr_array((ones, (rows, column[rows])), shape=(len(series), len(names)))
+        return cls(name, values, columns=names, provenance={"kind": "one-hot"})
+
+    def rows(self, index: npt.ArrayLike) -> FeatureBlock:
+        """The same block over other rows (repeats allowed)."""
+        return replace(self, values=self.values[np.asarray(index, dtype=np.int64)])
+
+    def save(self, folder: Path) -> None:
+        """Write ``<name>.npy`` (dense) or ``<name>.npz`` (CSR) with ``<name>.json`` beside it, atomically."""
+        path = folder / self.name
+        if self.is_sparse:
+            with atomic_write(path.with_name(self.name + ".npz")) as file:
+                np.savez(file, data=self.values.data, indices=self.values.indices, indptr=self.values.indptr)
+        else:
+            with atomic_write(path.with_name(self.name + ".npy")) as file:
+                np.save(file, np.ascontiguousarray(self.values, dtype=np.float32), allow_pickle=False)
+        about = {"name": self.name, "shape": self.shape, "sparse": self.is_sparse}
+        about |= {"columns": self.columns, "provenance": dict(self.provenance)}
+        write_json(path.with_name(self.name + ".json"), about)
+
+    @classmethod
+    def load(cls, folder: Path, name: str, *, mmap: bool = False) -> FeatureBlock:
+        """Read what `save` wrote; ``mmap`` leaves a dense block on disk.
+
+        Raises:
+            ArtifactError: A file is missing, damaged or does not fit its description.
+        """
+        about = read_json(folder / f"{name}.json")
+        try:
+            shape, columns = tuple(about["shape"]), about["columns"]
+            if about["sparse"]:
+                with np.load(folder / f"{name}.npz", allow_pickle=False) as parts:
+                    csr = (parts["data"], parts["indices"], parts["indptr"])
+                    values: Any = sp.csr_array(csr, shape=shape)
+            else:
+                values = np.load(folder / f"{name}.npy", allow_pickle=False, mmap_mode="r" if mmap else None)
+        except (OSError, ValueError, KeyError, TypeError, EOFError) as error:
+            raise ArtifactError(f"feature block {name!r} in {folder} cannot be read ({error}); make it again") from error
+        if values.shape != shape:
+            raise ArtifactError(f"feature block {name!r} is {values.shape}, its description says {shape}; make it again")
+        return cls(about["name"], values, None if columns is None else tuple(columns), about["provenance"])
+
+
+@dataclass(frozen=True, eq=False)
+class FeatureTable:
+    """An ordered set of blocks whose rows follow one id map.
+
+    Example:
+        >>> table = FeatureTable(IdMap.of(["a", "b"]), (FeatureBlock("x", np.ones((2, 4), dtype=np.float32)),))
+        >>> table["x"].shape, table.n_dims
+        ((2, 4), 4)
+    """
+
+    ids: IdMap
+    blocks: tuple[FeatureBlock, ...] = ()
+
+    def __post_init__(self) -> None:
+        names = [b.name for b in self.blocks]
+        if len(set(names)) != len(names):
+            raise DataError(f"block names must be distinct, got {names}")
+        for block in self.blocks:
+            if block.shape[0] != len(self.ids):
+                raise DataError(f"block {block.name!r} has {block.shape[0]} rows, the table has {len(self.ids)} ids")
+
+    def __getitem__(self, name: str) -> FeatureBlock:
+        for block in self.blocks:
+            if block.name == name:
+                return block
+        raise DataError(unknown_name("feature block", name, self.names))
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Block names in order."""
+        return tuple(b.name for b in self.blocks)
+
+    @property
+    def n_dims(self) -> int:
+        """Dimensions of all blocks together."""
+        return sum(b.shape[1] for b in self.blocks)
+
+    def select(self, names: Iterable[str]) -> FeatureTable:
+        """Only these blocks, in this order."""
+        return FeatureTable(self.ids, tuple(self[name] for name in names))
+
+    def add(self, block: FeatureBlock) -> FeatureTable:
+        """The table with one more block."""
+        return FeatureTable(self.ids, (*self.blocks, block))
+
+    def align(self, ids: IdMap) -> FeatureTable:
+        """The rows of ``ids`` in their order.
+
+        Raises:
+            UnknownIdError: The table lacks an id.
+        """
+        return self if ids == self.ids else FeatureTable(ids, tuple(b.rows(self.ids.encode(ids.ids)) for b in self.blocks))
+
+
+def _refuse_nonfinite(name: str, values: Matrix, chunk: int = 65536) -> None:
+    flat = values.data if sp.issparse(values) else values
+    for start in range(0, len(flat), chunk):
+        part = np.asarray(flat[start : start + chunk])
+        if not np.isfinite(part).all():
+            row = start + int(np.argmin(np.isfinite(part).all(axis=-1) if part.ndim > 1 else np.isfinite(part)))
+            raise DataError(f"block {name!r} has NaN or infinite values, first in row {row}; mend or drop that item")

@@ -1,0 +1,36 @@
+"""Components by name: built-ins and third parties register the same way, through entry points."""
+
+from __future__ import annotations
+
+from importlib.metadata import entry_points
+from typing import Any, Literal
+
+from recsys.errors import ConfigError, unknown_name
+
+Group = Literal["stylizers", "encoders", "models"]
+
+
+def names(group: Group) -> list[str]:
+    """Registered names of a group (entry points ``stylerec.<group>``).
+
+    Example:
+        >>> "popularity" in names("models")
+        True
+    """
+    return sorted({point.name for point in entry_points(group=f"stylerec.{group}")})
+
+
+def create(group: Group, name: str, **options: Any) -> Any:
+    """Make a registered component.
+
+    Raises:
+        ConfigError: The name is unknown, or an option does not exist.
+    """
+    for point in entry_points(group=f"stylerec.{group}"):
+        if point.name == name:
+            factory = point.load()
+            try:
+                return factory(**options)
+            except TypeError as error:
+                raise ConfigError(f"{name}: {error}") from error
+    raise ConfigError(unknown_name(group.removesuffix("s"), name, names(group)))

@@ -1,0 +1,118 @@
+"""The seams of `style/`: image batches, encoders and stylizers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal, Protocol, runtime_checkable
+
+import numpy as np
+import numpy.typing as npt
+
+from recsys.errors import ConfigError
+from recsys.files import stable_hash
+
+Images = npt.NDArray[np.uint8]
+"""An image batch: (n, h, w, 3) uint8, RGB."""
+
+
+@dataclass(frozen=True)
+class StylizerSpec:
+    """What a user must know before choosing a stylizer.
+
+    Attributes:
+        name: Its registered name.
+        kind: ``colour`` (closed form), ``network`` or ``remote``.
+        needs: Inputs beside the photo: ``style-image``, ``prompt``, ``mask``, ``training``.
+        extra: The extra that brings its packages; "" for the core.
+        offline: Whether it works without a network.
+        deterministic: Same input and seed, same pixels.
+        size_multiple: Height and width must be multiples of this; 1 = any size.
+        code_licence: SPDX id of the code.
+        weights_licence: SPDX id of the weights; "" when there are none.
+        commercial: Whether both licences allow commercial use.
+        about: One line.
+    """
+
+    name: str
+    kind: Literal["colour", "network", "remote"]
+    needs: tuple[str, ...] = ("style-image",)
+    extra: str = ""
+    offline: bool = True
+    deterministic: bool = True
+    size_multiple: int = 1
+    code_licence: str = "MIT"
+    weights_licence: str = ""
+    commercial: bool = True
+    about: str = ""
+
+
+@dataclass(frozen=True, eq=False)
+class StyleCode:
+    """A style as numbers: what `Stylizer.encode` makes of a style image, hashable and mixable.
+
+    Attributes:
+        stylizer: Name of the stylizer that understands it.
+        arrays: Named float32 arrays.
+
+    Example:
+        >>> a = StyleCode("x", {"v": np.zeros(2, np.float32)})
+        >>> b = StyleCode("x", {"v": np.ones(2, np.float32)})
+        >>> StyleCode.mix({a: 0.7, b: 0.3}).arrays["v"]
+        array([0.3, 0.3], dtype=float32)
+    """
+
+    stylizer: str
+    arrays: Mapping[str, npt.NDArray[np.float32]]
+    key: str = field(init=False)
+
+    def __post_init__(self) -> None:
+        parts = {name: [a.shape, a.tobytes().hex()] for name, a in self.arrays.items()}
+        object.__setattr__(self, "key", stable_hash([self.stylizer, parts]))
+
+    def __hash__(self) -> int:
+        return hash(self.key)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, StyleCode) and self.key == other.key
+
+    @staticmethod
+    def mix(parts: Mapping[StyleCode, float]) -> StyleCode:
+        """The weighted mean of several codes of one stylizer; weights are normalised to sum to 1."""
+        names = {code.stylizer for code in parts}
+        total = float(sum(parts.values()))
+        if len(names) != 1 or total <= 0:
+            raise ConfigError(f"mix codes of one stylizer with positive weights, got {sorted(names)}, total {total:g}")
+        arrays = {
+            key: np.sum([np.float32(w / total) * code.arrays[key] for code, w in parts.items()], axis=0, dtype=np.float32)
+            for key in next(iter(parts)).arrays
+        }
+        return StyleCode(names.pop(), arrays)
+
+
+@runtime_checkable
+class Stylizer(Protocol):
+    """F(I, S): restyles a batch of photos to a style."""
+
+    spec: StylizerSpec
+
+    def encode(self, style: Images) -> StyleCode:
+        """The code of a style image ((1, h, w, 3); several are averaged)."""
+        ...
+
+    def apply(self, images: Images, code: StyleCode, *, seed: int = 0) -> Images:
+        """Restyle (n, h, w, 3) uint8 to the same shape."""
+        ...
+
+
+@runtime_checkable
+class Encoder(Protocol):
+    """Image → vector."""
+
+    name: str
+    size: int
+    """The height and width in pixels that `encode` expects."""
+
+    def encode(self, images: Images) -> npt.NDArray[np.float32]:
+        """(n, size, size, 3) uint8 → (n, d) float32, finite."""
+        ...

@@ -1,0 +1,17 @@
+"""Where the real data lies, and how a test asks for it."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+@pytest.fixture(scope="session")
+def data_dir() -> Path:
+    """The folder of real data: ``STYLEREC_DATA``, or the one beside the repository; skips where it is absent."""
+    folder = Path(os.environ.get("STYLEREC_DATA", ROOT.parent / "shared" / "data"))
+    if not folder.is_dir():
+        pytest.skip(f"real data not found at {folder}; set STYLEREC_DATA")
+    return folder
