@@ -1,0 +1,164 @@
+"""A study file (TOML) as frozen dataclasses; every key has a default but where the data lies."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+from evaluation.simulate import ABConfig
+from evaluation.splits import SplitConfig
+from recsys.config import from_mapping
+from recsys.errors import ConfigError, unknown_name
+from recsys.models.base import Recommender
+from recsys.registry import create, names
+from style.look import Look, look_from_mapping
+
+DEFAULT_LOOKS = ("retro", "minimalist")
+DEFAULT_MODELS = ("popularity", "als", "content", "hybrid")
+
+
+@dataclass(frozen=True)
+class CatalogConfig:
+    """Where the items are.
+
+    Attributes:
+        path: CSV, Parquet or ``duckdb:file.db?select …``; relative to the study file.
+        images: Folder or zip of photos; "" for none.
+        columns: Our column name → theirs.
+        where: Keep only rows whose column has this value (or one of these values).
+    """
+
+    path: str
+    images: str = ""
+    columns: Mapping[str, str] = field(default_factory=dict)
+    where: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class InteractionsConfig:
+    """Where the purchases are; see `CatalogConfig`."""
+
+    path: str
+    columns: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class FeaturesConfig:
+    """What describes an item.
+
+    Attributes:
+        blocks: Encoder names and catalogue columns (one-hot).
+        device: ``auto`` takes a GPU when there is one.
+        batch: Images encoded at once.
+    """
+
+    blocks: tuple[str, ...] = ("efficientnet-lite0", "magenta-style", "gram", "category")
+    device: str = "auto"
+    batch: int = 32
+
+    @property
+    def encoders(self) -> tuple[str, ...]:
+        """The blocks that are made from pictures."""
+        known = names("encoders")
+        return tuple(b for b in self.blocks if b in known)
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """The blocks that are catalogue columns."""
+        known = names("encoders")
+        return tuple(b for b in self.blocks if b not in known)
+
+
+@dataclass(frozen=True)
+class EvaluationConfig:
+    """The offline comparison.
+
+    Attributes:
+        k: List lengths.
+        resamples: Bootstrap resamples of users.
+    """
+
+    k: tuple[int, ...] = (10, 20)
+    resamples: int = 2000
+
+    def __post_init__(self) -> None:
+        if not self.k or min(self.k) < 1:
+            raise ConfigError(f"evaluation.k must list numbers >= 1, got {list(self.k)}; write k = [10, 20]")
+        if self.resamples < 100:
+            raise ConfigError(f"evaluation.resamples must be >= 100, got {self.resamples}")
+
+
+@dataclass(frozen=True)
+class StudyConfig:
+    """A whole study.
+
+    Attributes:
+        looks: Name → changes to the built-in look of that name, or a look of one's own.
+        models: Name → options of the model; ``kind`` when the name is not the registered one, ``enabled = false``
+            drops a default.
+        seed: Of everything random.
+    """
+
+    catalog: CatalogConfig
+    interactions: InteractionsConfig
+    split: SplitConfig = SplitConfig()
+    looks: Mapping[str, Mapping[str, Any]] = field(default_factory=lambda: {name: {} for name in DEFAULT_LOOKS})
+    features: FeaturesConfig = FeaturesConfig()
+    models: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    evaluation: EvaluationConfig = EvaluationConfig()
+    ab: ABConfig = ABConfig()
+    seed: int = 0
+
+    def make_looks(self, base: Path) -> dict[str, Look]:
+        """The looks, style images resolved against ``base``.
+
+        Raises:
+            ConfigError: An unknown key or a style image that does not exist.
+        """
+        return {name: look_from_mapping(name, table, base) for name, table in self.looks.items()}
+
+    def make_models(self) -> dict[str, Recommender]:
+        """The models' configurations by name.
+
+        Raises:
+            ConfigError: An unknown model or option.
+        """
+        tables = {name: dict(self.models.get(name, {})) for name in (*DEFAULT_MODELS, *self.models)}
+        return {name: _make_model(name, table) for name, table in tables.items() if table.pop("enabled", True)}
+
+
+def _make_model(name: str, table: dict[str, Any]) -> Recommender:
+    kind = table.pop("kind", name)
+    known = names("models")
+    if kind not in known:
+        raise ConfigError(f"[models.{name}]: {unknown_name('model', kind, known)}")
+    made = create("models", kind)
+    options = from_mapping(type(made), table, where=f"models.{name}")
+    model: Recommender = options
+    return model
+
+
+def read_study(path: Path) -> StudyConfig:
+    """Read and check a study file.
+
+    Raises:
+        ConfigError: Not TOML, or a key or value that is not understood.
+    """
+    try:
+        table = tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise ConfigError(f"study file {path} does not exist; `stylerec run --help` shows a minimal one") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path} is not valid TOML: {error}") from error
+    config = from_mapping(StudyConfig, table)
+    config.make_models()
+    config.make_looks(path.parent)
+    return config
+
+
+def sections() -> list[str]:
+    """The tables of a study file, for help texts."""
+    return [f.name for f in fields(StudyConfig)]
