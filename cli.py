@@ -1,1 +1,295 @@
-def main() -> None: ...
+"""The command line: thin click commands that wire `study`, `style`, `recsys` and `evaluation` together."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable, Sequence
+from functools import wraps
+from pathlib import Path
+from typing import Any, ParamSpec, TypeVar
+
+import click
+
+from recsys.errors import StylerecError
+
+P, R = ParamSpec("P"), TypeVar("R")
+
+STUDY = click.argument("study", type=click.Path(path_type=Path))
+RUN = click.argument("run", type=click.Path(path_type=Path))
+OUT = click.option("--out", type=click.Path(path_type=Path), help="Study folder; default runs/<name of the study file>.")
+JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON instead of a table.")
+
+MINIMAL = """
+\b
+A minimal study file:
+  [catalog]
+  path = "items.csv"          # item_id, title, category, price, image
+  images = "photos/"          # folder or zip
+  [interactions]
+  path = "purchases.csv"      # user_id, item_id, timestamp
+"""
+
+
+class Clean(click.Group):
+    """Turns what stylerec refuses into one red line and exit code 2; ``--debug`` shows the traceback."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the command."""
+        try:
+            return super().invoke(ctx)
+        except StylerecError as error:
+            if ctx.params.get("debug"):
+                raise
+            click.secho(f"{type(error).__name__}: {error}", fg="red", err=True)
+            ctx.exit(2)
+        except OSError as error:
+            if ctx.params.get("debug"):
+                raise
+            click.secho(f"{error.strerror or error}: {error.filename or 'no file named'}", fg="red", err=True)
+            ctx.exit(2)
+
+
+def example(text: str) -> Callable[[Callable[P, R]], Callable[P, R]]:
+    """Put an example at the end of a command's help."""
+
+    def attach(function: Callable[P, R]) -> Callable[P, R]:
+        @wraps(function)
+        def call(*args: P.args, **kwargs: P.kwargs) -> R:
+            return function(*args, **kwargs)
+
+        call.__doc__ = f"{function.__doc__}\n\n\b\nExample:\n  {text}"
+        return call
+
+    return attach
+
+
+def tell(line: str) -> None:
+    """What happens, on standard error: standard output holds results only."""
+    click.echo(line, err=True)
+
+
+def show(rows: Sequence[dict[str, Any]], as_json: bool) -> None:
+    """Print rows as JSON or as a table."""
+    if as_json:
+        click.echo(json.dumps(list(rows), indent=1, ensure_ascii=False, default=str))
+        return
+    from study.show import table
+
+    click.echo(table(rows))
+
+
+@click.group(cls=Clean, context_settings={"help_option_names": ["-h", "--help"]})
+@click.option("--debug", is_flag=True, help="Show the traceback of an error.")
+@click.version_option(package_name="stylerec")
+def main(debug: bool) -> None:
+    """Restyle product photos, recommend from what is shown, and measure honestly whether it helps."""
+
+
+@main.command()
+@click.option("--out", type=click.Path(path_type=Path), default=Path("demo"), show_default=True, help="Where to write.")
+@click.option("--items", type=click.IntRange(min=20), default=240, show_default=True, help="Products to draw.")
+@click.option("--users", type=click.IntRange(min=20), default=500, show_default=True, help="Customers to simulate.")
+@click.option("--seed", type=int, default=7, show_default=True, help="Of everything random.")
+@example("stylerec demo --out demo")
+def demo(out: Path, items: int, users: int, seed: int) -> None:
+    """Draw a sample store and run the whole study on it; no network, no data of yours."""
+    from study.demo import write_demo
+    from study.results import headline
+    from study.run import Study, run_stages
+    from study.stages import ALL
+
+    study = Study.create(write_demo(out, items=items, users=users, seed=seed), out / "run")
+    run_stages(study, ALL, say=tell)
+    click.echo(headline(study.folder))
+
+
+@main.command(epilog=MINIMAL)
+@STUDY
+@OUT
+@JSON
+@example("stylerec run study.toml --out runs/spring")
+def run(study: Path, out: Path | None, as_json: bool) -> None:
+    """Run a whole study: ingest, looks, features, models, offline comparison, simulated A/B test, report.
+
+    Finished stages are reused; a run that was cut off continues where it stopped.
+    """
+    from study.results import headline, metrics
+    from study.run import Study, run_stages
+    from study.stages import ALL
+
+    made = Study.create(study, out or Path("runs") / study.stem)
+    run_stages(made, ALL, say=tell)
+    click.echo(json.dumps(metrics(made.folder), ensure_ascii=False) if as_json else headline(made.folder))
+
+
+@main.command()
+@STUDY
+@click.option("--strict", is_flag=True, help="Exit with code 1 when anything is unusable.")
+@JSON
+@example("stylerec check study.toml")
+def check(study: Path, strict: bool, as_json: bool) -> None:
+    """Say what of the data is usable and what is not, and why; writes nothing."""
+    from study.check import check_study
+
+    found = check_study(study)
+    click.echo(json.dumps(found.to_json(), indent=1, ensure_ascii=False) if as_json else found.to_text())
+    if strict and not found.is_clean:
+        sys.exit(1)
+
+
+@main.command()
+@STUDY
+@OUT
+@example("stylerec fit study.toml --out runs/spring")
+def fit(study: Path, out: Path | None) -> None:
+    """Fit every model of a study on all interactions, without evaluation or report."""
+    from study.run import Study, run_stages
+    from study.stages import FITTING
+
+    made = Study.create(study, out or Path("runs") / study.stem)
+    run_stages(made, FITTING, say=tell)
+    click.echo(f"models: {', '.join(sorted(made.config.make_models()))} in {made.folder / 'models'}")
+
+
+@main.command()
+@RUN
+@click.option("--model", default="hybrid", show_default=True, help="Which fitted model.")
+@click.option("--users", type=click.Path(path_type=Path), help="CSV with a user_id column; default: every user.")
+@click.option("-k", type=click.IntRange(min=1), default=10, show_default=True, help="List length.")
+@click.option("--look", default="original", show_default=True, help="How to show items: a look, `best` for each user, or original.")
+@click.option("--include-seen", is_flag=True, help="Also recommend what the user already bought.")
+@click.option("--out", type=click.Path(path_type=Path), help="CSV to write; default standard output.")
+@JSON
+@example("stylerec recommend runs/spring --model hybrid --users users.csv -k 20 --out recs.csv")
+def recommend(
+    run: Path, model: str, users: Path | None, k: int, look: str, include_seen: bool, out: Path | None, as_json: bool
+) -> None:
+    """Recommend the best items to users: user_id, item_id, score, rank, presentation."""
+    from study.serving import read_users, recommend_from
+
+    recs = recommend_from(run, model, read_users(run, users), k=k, look=look, exclude_seen=not include_seen)
+    _deliver(recs.to_frame(), out, as_json)
+
+
+@main.command()
+@RUN
+@click.argument("items", nargs=-1, required=True)
+@click.option("--model", default="hybrid", show_default=True, help="Which fitted model.")
+@click.option("-k", type=click.IntRange(min=1), default=10, show_default=True, help="List length.")
+@JSON
+@example("stylerec similar runs/spring 0108775015 -k 5")
+def similar(run: Path, items: tuple[str, ...], model: str, k: int, as_json: bool) -> None:
+    """List the items most like the given ones, as the model sees them."""
+    from study.serving import open_model
+
+    frame = open_model(run, model).similar_items(items, k=k).to_frame().rename(columns={"user_id": "query"})
+    _deliver(frame.drop(columns="presentation"), None, as_json)
+
+
+@main.command()
+@STUDY
+@OUT
+@JSON
+@example("stylerec evaluate study.toml --out runs/spring")
+def evaluate(study: Path, out: Path | None, as_json: bool) -> None:
+    """Compare the models offline on the study's split: warm and cold items apart, with intervals."""
+    from study.results import offline_rows
+    from study.run import Study, run_stages
+    from study.stages import OFFLINE_CHAIN
+
+    made = Study.create(study, out or Path("runs") / study.stem)
+    run_stages(made, OFFLINE_CHAIN, say=tell)
+    show(offline_rows(made.folder), as_json)
+
+
+@main.command()
+@RUN
+@click.option("--users", type=click.IntRange(min=2), help="Customers in the simulated test.")
+@click.option("--style-effect", type=float, help="The effect to assume, on the log-odds of a click.")
+@click.option("--seed", type=int, default=0, show_default=True, help="Of the simulation.")
+@JSON
+@example("stylerec simulate runs/spring --users 50000 --style-effect 0.05")
+def simulate(run: Path, users: int | None, style_effect: float | None, seed: int, as_json: bool) -> None:
+    """Rehearse the A/B test `stylised` against `original` on a finished run, under an assumed effect."""
+    from study.results import experiment_rows
+    from study.stages.experiment import rehearse
+
+    experiment = rehearse(run, users=users, style_effect=style_effect, seed=seed)
+    if as_json:
+        click.echo(json.dumps(experiment, indent=1, ensure_ascii=False))
+        return
+    show(experiment_rows(experiment), as_json=False)
+    click.echo(f"\n{experiment['decision']['verdict']}: {experiment['decision']['rule']}\n{experiment['assumption']}")
+
+
+@main.command()
+@RUN
+@example("stylerec report runs/spring")
+def report(run: Path) -> None:
+    """Write report.html anew from a finished run."""
+    from study.stages.report import write_report
+
+    click.echo(write_report(run))
+
+
+@main.group()
+def style() -> None:
+    """Restyle and describe pictures."""
+
+
+@style.command("list")
+@click.option("--commercial", is_flag=True, help="Only what may be used commercially.")
+@click.option("--offline", is_flag=True, help="Only what needs no network.")
+@JSON
+@example("stylerec style list --commercial")
+def style_list(commercial: bool, offline: bool, as_json: bool) -> None:
+    """List stylizers, looks and encoders: what they need and under which licence."""
+    from study.show import style_rows
+
+    show(style_rows(commercial=commercial, offline=offline), as_json)
+
+
+@style.command()
+@click.argument("images", type=click.Path(path_type=Path))
+@click.option("--look", "looks", multiple=True, default=("retro",), show_default=True, help="A built-in look; may be repeated.")
+@click.option("--looks", "looks_file", type=click.Path(path_type=Path), help="TOML with looks of your own: [name] tables.")
+@click.option("--out", type=click.Path(path_type=Path), required=True, help="Folder to write to.")
+@click.option("--seed", type=int, default=0, show_default=True, help="Of grain and jitter.")
+@JSON
+@example("stylerec style transfer photos/ --look retro --look minimalist --out restyled/")
+def transfer(images: Path, looks: tuple[str, ...], looks_file: Path | None, out: Path, seed: int, as_json: bool) -> None:
+    """Restyle every picture of a folder or zip; what is no longer the product is rejected with a reason."""
+    from study.pictures import transfer_folder
+
+    show(transfer_folder(images, looks, looks_file, out, seed=seed), as_json)
+
+
+@style.command()
+@click.argument("images", type=click.Path(path_type=Path))
+@click.option("--encoder", "encoders", multiple=True, default=("efficientnet-lite0",), show_default=True, help="May be repeated.")
+@click.option("--out", type=click.Path(path_type=Path), required=True, help="Folder to write to: <encoder>.npy, .json, items.csv.")
+@JSON
+@example("stylerec style embed photos/ --encoder gram --out features/")
+def embed(images: Path, encoders: tuple[str, ...], out: Path, as_json: bool) -> None:
+    """Describe every picture of a folder or zip as feature vectors."""
+    from study.pictures import embed_folder
+
+    show(embed_folder(images, encoders, out), as_json)
+
+
+def _deliver(frame: Any, out: Path | None, as_json: bool) -> None:
+    if out is not None:
+        from recsys.files import atomic_write
+
+        with atomic_write(out, "w") as file:
+            frame.to_csv(file, index=False)
+        tell(f"{len(frame)} rows in {out}")
+    elif as_json:
+        show(frame.to_dict(orient="records"), as_json)
+    else:
+        frame.to_csv(sys.stdout, index=False)
+
+
+if __name__ == "__main__":
+    main()

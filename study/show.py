@@ -1,0 +1,63 @@
+"""Tables for the terminal."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from typing import Any
+
+from recsys.errors import MissingExtraError
+from recsys.registry import create, names
+from style.look import builtin_looks
+
+
+def table(rows: Sequence[dict[str, Any]]) -> str:
+    """Rows as an aligned text table.
+
+    Example:
+        >>> print(table([{"model": "als", "recall": 0.03254}, {"model": "hybrid", "recall": 0.04}]))
+        model   recall
+        als     0.0325
+        hybrid  0.0400
+    """
+    if not rows:
+        return "nothing to show"
+    columns = list(dict.fromkeys(key for row in rows for key in row))
+    cells = [columns, *([_cell(row.get(c)) for c in columns] for row in rows)]
+    widths = [max(len(line[i]) for line in cells) for i in range(len(columns))]
+    numeric = [all(isinstance(row.get(c), int | float | None) for row in rows) for c in columns]
+    return "\n".join(
+        "  ".join(v.rjust(w) if n else v.ljust(w) for v, w, n in zip(line, widths, numeric, strict=True)).rstrip()
+        for line in cells
+    )
+
+
+def _cell(value: Any) -> str:
+    if value is None:
+        return "–"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, float):
+        return f"{value:.4f}"
+    return str(value).replace("\n", " ")
+
+
+def style_rows(*, commercial: bool = False, offline: bool = False) -> list[dict[str, Any]]:
+    """Stylizers, looks and encoders with what a user must know of each."""
+    rows = [_stylizer_row(name) for name in names("stylizers")]
+    rows = [r for r in rows if (r["commercial"] or not commercial) and (r["offline"] or not offline)]
+    for look in builtin_looks().values():
+        rows.append({"name": look.name, "kind": "look", "needs": "–", "offline": True, "commercial": True, "about": look.about})
+    for name in names("encoders"):
+        rows.append({"name": name, "kind": "encoder", "needs": "–", "offline": True, "commercial": True})
+    return rows
+
+
+def _stylizer_row(name: str) -> dict[str, Any]:
+    try:
+        spec = dataclasses.asdict(create("stylizers", name).spec)
+    except MissingExtraError as error:
+        return {"name": name, "kind": "not installed", "offline": True, "commercial": False, "about": str(error)}
+    spec["needs"] = ", ".join(spec["needs"]) or "–"
+    keys = ("name", "kind", "needs", "offline", "deterministic", "code_licence", "weights_licence", "commercial", "about")
+    return {key: spec[key] if spec[key] != "" else "–" for key in keys}

@@ -1,0 +1,96 @@
+"""Fit the models: once on everything, for use, and once on the past with every set of features, for the comparison."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from evaluation.splits import Split, split
+from recsys.config import to_mapping
+from recsys.data.catalog import Catalog
+from recsys.data.dataset import Dataset
+from recsys.data.features import FeatureTable
+from recsys.data.interactions import Interactions
+from recsys.data.recommendations import ORIGINAL
+from recsys.files import write_json
+from recsys.models.base import Recommender
+from study.run import Stage, Study, Work
+from study.stages.features import table_for
+
+NO_FEATURES, METADATA = "none", "metadata"
+
+
+def feature_sets(study: Study, model: Recommender) -> list[str]:
+    """The sets of features a model is compared with, least first.
+
+    ``none``: ids only. ``metadata``: catalogue columns. ``original`` and each look: those and the pictures as shown.
+    """
+    if model.uses_features == "no":
+        return [NO_FEATURES]
+    features = study.config.features
+    sets = [NO_FEATURES] if model.uses_features == "optional" else []
+    sets += [METADATA] if features.columns else []
+    return sets + ([ORIGINAL, *study.looks] if features.encoders else [])
+
+
+def features_of(study: Study, name: str) -> FeatureTable | None:
+    """The table of a feature set."""
+    if name == NO_FEATURES:
+        return None
+    return table_for(study, None if name == METADATA else name)
+
+
+def richest(study: Study, model: Recommender) -> str:
+    """The feature set with which a model is put to use: originals where there are pictures."""
+    sets = feature_sets(study, model)
+    return next((s for s in (ORIGINAL, METADATA) if s in sets), NO_FEATURES)
+
+
+def split_of(study: Study) -> Split:
+    """The study's interactions, split as configured."""
+    return split(Interactions.load(study.folder / "interactions.parquet"), study.config.split)
+
+
+def offline_name(model: str, features: str) -> str:
+    """The folder of an offline fit."""
+    return f"{model}--{features}"
+
+
+def _fit(study: Study) -> Work:
+    catalog = Catalog.load(study.folder / "catalog.parquet")
+    data = Dataset.of(Interactions.load(study.folder / "interactions.parquet"), catalog)
+    models = study.config.make_models()
+    for name, model in models.items():
+        table = features_of(study, richest(study, model))
+        model.fit(data if table is None else data.with_item_features(table)).save(study.folder / "models" / name)
+    return Work(len(models), "models")
+
+
+def _offline_fit(study: Study) -> Work:
+    if study.config.split.kind == "none":
+        write_json(study.folder / "offline" / "split.json", {"kind": "none"})
+        return Work(0, "models")
+    parts = split_of(study)
+    data = Dataset.of(parts.train, Catalog.load(study.folder / "catalog.parquet"))
+    write_json(study.folder / "offline" / "split.json", parts.about)
+    done = 0
+    for name, model in study.config.make_models().items():
+        for features in feature_sets(study, model):
+            table = features_of(study, features)
+            fitted = model.fit(data if table is None else data.with_item_features(table))
+            fitted.save(study.folder / "offline" / offline_name(name, features))
+            done += 1
+    return Work(done, "models")
+
+
+def _inputs(study: Study) -> Mapping[str, Any]:
+    models = study.config.make_models()
+    return {name: [type(m).__name__, to_mapping(m)] for name, m in models.items()}
+
+
+def _offline_inputs(study: Study) -> Mapping[str, Any]:
+    return {"models": _inputs(study), "split": to_mapping(study.config.split)}
+
+
+FIT = Stage("fit", ("ingest", "features"), _inputs, _fit, ("models",))
+OFFLINE_FIT = Stage("fit offline", ("ingest", "features"), _offline_inputs, _offline_fit, ("offline",))

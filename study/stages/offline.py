@@ -1,0 +1,41 @@
+"""Compare the offline fits on what came later: all, warm and cold items apart."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from evaluation.offline import ModelKey, evaluate
+from recsys.config import to_mapping
+from recsys.data.catalog import Catalog
+from recsys.data.dataset import Dataset
+from recsys.files import write_json
+from recsys.models.artifacts import load_model
+from study.run import Stage, Study, Work
+from study.stages.fit import METADATA, NO_FEATURES, feature_sets, offline_name, split_of
+
+
+def _offline(study: Study) -> Work:
+    path = study.folder / "offline.json"
+    if study.config.split.kind == "none":
+        write_json(path, {})
+        return Work(0, "users")
+    parts = split_of(study)
+    data = Dataset.of(parts.train, Catalog.load(study.folder / "catalog.parquet"))
+    models = study.config.make_models()
+    keys = [ModelKey(name, features) for name, model in models.items() for features in feature_sets(study, model)]
+    fitted = {key: load_model(study.folder / "offline" / offline_name(key.model, key.features)) for key in keys}
+    settings = study.config.evaluation
+    result = evaluate(
+        fitted, parts.test, warm=data.is_warm, ks=settings.k, resamples=settings.resamples, seed=study.config.seed
+    )
+    without_style = [key for key in keys if key.features in (NO_FEATURES, METADATA)]
+    baseline = result.best_of(without_style or keys, "recall", max(settings.k), "all")
+    write_json(path, {"split": parts.about} | result.to_json(baseline))
+    return Work(int(parts.test.frame["user_id"].nunique()), "users")
+
+
+def _inputs(study: Study) -> Any:
+    return {"evaluation": to_mapping(study.config.evaluation), "seed": study.config.seed}
+
+
+OFFLINE = Stage("offline", ("ingest", "fit offline"), _inputs, _offline, ("offline.json",))
