@@ -12,4 +12,6 @@ from study.stages.report import REPORT
 ALL: tuple[Stage, ...] = (INGEST, LOOKS, FEATURES, FIT, OFFLINE_FIT, OFFLINE, AB, REPORT)
 FITTING: tuple[Stage, ...] = (INGEST, LOOKS, FEATURES, FIT)
 
-__all__ = ["ALL", "FITTING"]
+OFFLINE_CHAIN: tuple[Stage, ...] = (INGEST, LOOKS, FEATURES, OFFLINE_FIT, OFFLINE)
+
+__all__ = ["ALL", "FITTING", "OFFLINE_CHAIN"]

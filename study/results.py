@@ -1,0 +1,53 @@
+"""What a finished study says: its numbers, gathered, and its headline."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from recsys.files import read_json
+from study.folder import StudyFolder
+
+
+def metrics(folder: StudyFolder) -> dict[str, Any]:
+    """Every number of the report (``metrics.json``)."""
+    found: dict[str, Any] = read_json(folder / "metrics.json")
+    return found
+
+
+def headline(folder: StudyFolder) -> str:
+    """A finished study in a few lines."""
+    found = metrics(folder)
+    lines = [_offline_line(found.get("offline") or {}), *_ab_lines(found.get("ab") or {})]
+    return "\n".join([*(line for line in lines if line), f"report: {folder / 'report.html'}"])
+
+
+def _offline_line(offline: dict[str, Any]) -> str:
+    if not offline.get("rows"):
+        return ""
+    k = max(offline["ks"])
+    rows = [r for r in offline["rows"] if r["metric"] == "recall" and r["k"] == k]
+    parts = []
+    for segment in ("all", "warm", "cold"):
+        best = max((r for r in rows if r["segment"] == segment and r["value"] is not None), key=lambda r: r["value"], default=None)
+        if best is not None:
+            parts.append(f"{segment} {best['value']:.4f} ({best['model']} / {best['features']})")
+    return f"best recall@{k}: " + ", ".join(parts)
+
+
+def _ab_lines(ab: dict[str, Any]) -> list[str]:
+    if not ab:
+        return []
+    decision = ab["decision"]
+    return [f"simulated A/B: {decision['verdict']} – {decision['rule']}", ab["assumption"]]
+
+
+def offline_rows(folder: StudyFolder) -> list[dict[str, Any]]:
+    """The offline comparison as rows for a table."""
+    rows: list[dict[str, Any]] = (read_json(folder / "offline.json") or {}).get("rows", [])
+    return rows
+
+
+def experiment_rows(ab: dict[str, Any]) -> list[dict[str, Any]]:
+    """The results of a simulated test as rows for a table."""
+    keys = ("metric", "method", "control", "treatment", "relative", "relative_low", "relative_high", "p_value", "covers_truth")
+    return [{key: row.get(key) for key in keys} for row in ab.get("results", [])]

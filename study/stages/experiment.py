@@ -1,0 +1,120 @@
+"""Rehearse the A/B test `stylised` against `original` under an assumed effect."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from evaluation.clicks import style_log_odds
+from evaluation.decision import run_experiment
+from evaluation.simulate import ABConfig, Arm
+from recsys.config import to_mapping
+from recsys.data.dataset import Dataset
+from recsys.data.recommendations import ORIGINAL
+from recsys.files import write_json
+from recsys.models.artifacts import load_model
+from recsys.models.base import FittedRecommender
+from study.run import Stage, Study, Work
+from study.stages.fit import richest
+from study.stages.features import table_for
+from study.taste import LookTaste, load_data, look_taste
+
+Floats = npt.NDArray[np.float32]
+Ints = npt.NDArray[np.int64]
+LEVELS = ("leans away", "neutral", "leans to it")
+SPREAD = 0.5
+"""Log-odds of a click per standard deviation of the model's score among a user's items."""
+
+
+def rehearse(run: Path, *, users: int | None, style_effect: float | None, seed: int) -> dict[str, Any]:
+    """Simulate again on a finished study, with other sizes or another assumed effect."""
+    study = Study.open(run)
+    config = study.config.ab
+    config = config if users is None else replace(config, users=users)
+    config = config if style_effect is None else replace(config, style_effect=style_effect)
+    return experiment(study, config, seed)
+
+
+def experiment(study: Study, config: ABConfig, seed: int) -> dict[str, Any]:
+    """The simulated test as JSON; empty where the study has no looks to test."""
+    if not study.looks or not study.config.catalog.images:
+        return {}
+    data = load_data(study)
+    taste = look_taste(study, data)
+    model = load_model(study.folder / "models" / chosen_model(study))
+    control, treatment = make_arms(study, model, taste, config)
+    lean = taste.lean[np.arange(len(taste.lean)), taste.best]
+    cuts = np.quantile(lean, [1 / 3, 2 / 3])
+    segments = {
+        "taste for the look": np.asarray(LEVELS, dtype=object)[np.searchsorted(cuts, lean)],
+        "look": np.asarray(taste.looks, dtype=object)[taste.best],
+        "history": np.where(np.diff(data.matrix.indptr) >= 5, "5 items or more", "fewer than 5 items").astype(object),
+    }
+    return run_experiment(control, treatment, config, unit_segments=segments, seed=seed)
+
+
+def chosen_model(study: Study) -> str:
+    """The model that fills the slates: the hybrid where there is one, else the first that uses features."""
+    models = study.config.make_models()
+    with_features = [name for name, m in models.items() if richest(study, m) == ORIGINAL]
+    return next((n for n in ("hybrid", *with_features, *models) if n in models))
+
+
+def make_arms(study: Study, model: FittedRecommender, taste: LookTaste, config: ABConfig) -> tuple[Arm, Arm]:
+    """What each user sees in either arm, and how attractive it is.
+
+    Control shows originals, recommended from originals. Treatment shows each user the look they lean to,
+    recommended from pictures in that look; items not accepted in it keep their original. Attraction in both is the
+    model's view of the product itself (its original), plus in treatment the assumed effect of the look.
+    """
+    users = np.arange(len(model.users), dtype=np.int64)
+    before, _ = model.top_items(users, k=config.slate)
+    after = np.empty_like(before)
+    for j, look in enumerate(taste.looks):
+        group = users[taste.best == j]
+        shown = model.with_item_features(table_for(study, look)) if hasattr(model, "with_item_features") else model
+        after[group] = shown.top_items(group, k=config.slate)[0]
+    appeal_before, appeal_after = _appeal(model, users, before, after)
+    shift = _shift(taste, after, config)
+    level = float(np.log(config.base_click_rate / (1 - config.base_click_rate)) - SPREAD * appeal_before.mean())
+    return (
+        Arm("original", before, (level + SPREAD * appeal_before).astype(np.float32)),
+        Arm("stylised", after, (level + SPREAD * appeal_after + shift).astype(np.float32)),
+    )
+
+
+def _appeal(model: FittedRecommender, users: Ints, *slates: Ints, block: int = 256) -> list[Floats]:
+    """Scores of the slates' items in standard deviations of the user's scores, 0 in empty places."""
+    found = [np.zeros(slate.shape, np.float32) for slate in slates]
+    for start in range(0, len(users), block):
+        part = slice(start, start + block)
+        scores = model.scores(model.users.decode(users[part]))
+        scores = (scores - scores.mean(axis=1, keepdims=True)) / np.maximum(scores.std(axis=1, keepdims=True), 1e-9)
+        for slate, out in zip(slates, found, strict=True):
+            out[part] = np.where(slate[part] >= 0, np.take_along_axis(scores, np.maximum(slate[part], 0), axis=1), 0)
+    return found
+
+
+def _shift(taste: LookTaste, slate: Ints, config: ABConfig) -> Floats:
+    best = taste.best[:, None]
+    items = np.maximum(slate, 0)
+    shown = taste.accepted[items, best] & (slate >= 0)
+    lean = np.broadcast_to(taste.lean[np.arange(len(taste.lean)), taste.best][:, None], slate.shape)
+    effect = style_log_odds(1 + lean, taste.loss[items, best], config)
+    return np.where(shown, effect, 0).astype(np.float32)
+
+
+def _ab(study: Study) -> Work:
+    write_json(study.folder / "ab.json", experiment(study, study.config.ab, study.config.seed))
+    return Work(study.config.ab.users, "users")
+
+
+def _inputs(study: Study) -> Any:
+    return {"ab": to_mapping(study.config.ab), "seed": study.config.seed}
+
+
+AB = Stage("simulated A/B", ("ingest", "features", "fit"), _inputs, _ab, ("ab.json",))
