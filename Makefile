@@ -2,8 +2,6 @@
 PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
-DATA   ?= ../shared/data
-export STYLEREC_DATA ?= $(abspath $(DATA))
 
 .PHONY: demo test check bench hm clean
 
@@ -23,7 +21,7 @@ bench: $(VENV)/.dev            ## every benchmark: a table each, JSON in benchma
 	for file in benchmarks/[a-z]*.py; do $(BIN)/python $$file || exit 1; done
 
 hm: $(VENV)/.demo              ## the full study on real H&M purchases and photos (STYLEREC_DATA)
-	$(BIN)/stylerec run examples/hm/study.toml --out runs/hm
+	$(BIN)/python benchmarks/hm.py
 
 clean:
 	rm -rf $(VENV) demo runs benchmarks/results *.egg-info

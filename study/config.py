@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import re
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -148,17 +150,41 @@ def read_study(path: Path) -> StudyConfig:
         ConfigError: Not TOML, or a key or value that is not understood.
     """
     try:
-        table = tomllib.loads(path.read_text(encoding="utf-8"))
+        text = path.read_text(encoding="utf-8")
     except FileNotFoundError as error:
         raise ConfigError(f"study file {path} does not exist; `stylerec run --help` shows a minimal one") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path} is not valid TOML: {error}") from error
-    config = from_mapping(StudyConfig, table)
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"{path} is not UTF-8 text: {error}") from error
+    config = parse_study(text)
     config.make_models()
     config.make_looks(path.parent)
     return config
 
 
-def sections() -> list[str]:
-    """The tables of a study file, for help texts."""
-    return [f.name for f in fields(StudyConfig)]
+def parse_study(text: str) -> StudyConfig:
+    """A study file's text as a configuration; ``$NAME`` in paths is taken from the environment.
+
+    Raises:
+        ConfigError: Not TOML, an unknown key, a wrong type, an environment variable that is not set.
+
+    Example:
+        >>> study = parse_study('[catalog]\\npath = "items.csv"\\n[interactions]\\npath = "sales.csv"')
+        >>> sorted(study.looks)
+        ['minimalist', 'retro']
+    """
+    try:
+        table = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError(f"the study file is not valid TOML: {error}") from error
+    for section in ("catalog", "interactions"):
+        for key in ("path", "images"):
+            if isinstance(table.get(section), dict) and isinstance(table[section].get(key), str):
+                table[section][key] = _expand(table[section][key], f"{section}.{key}")
+    return from_mapping(StudyConfig, table)
+
+
+def _expand(path: str, where: str) -> str:
+    found = os.path.expandvars(path)
+    if found == path and re.match(r"\$\w|\$\{", path):
+        raise ConfigError(f"{where}: the environment variable in {path!r} is not set; export it or write the path out")
+    return found

@@ -12,7 +12,7 @@ from typing import Any
 
 from recsys.files import stable_hash
 from style.look import Look
-from study.config import StudyConfig, read_study
+from study.config import StudyConfig, parse_study, read_study
 from study.cost import measure
 from study.folder import StudyFolder
 
@@ -43,20 +43,12 @@ class Study:
     def open(cls, path: Path) -> Study:
         """A study that has been run."""
         folder = StudyFolder.open(path)
-        return cls(read_study_at(folder), folder, folder.origin)
+        return cls(parse_study((folder / "study.toml").read_text(encoding="utf-8")), folder, folder.origin)
 
     @cached_property
     def looks(self) -> dict[str, Look]:
         """The looks by name."""
         return self.config.make_looks(self.base)
-
-
-def read_study_at(folder: StudyFolder) -> StudyConfig:
-    """The configuration inside a study folder, its style images looked for where it came from."""
-    from recsys.config import from_mapping
-    import tomllib
-
-    return from_mapping(StudyConfig, tomllib.loads((folder / "study.toml").read_text(encoding="utf-8")))
 
 
 @dataclass(frozen=True)
