@@ -20,17 +20,26 @@ def names(group: Group) -> list[str]:
     return sorted({point.name for point in entry_points(group=f"stylerec.{group}")})
 
 
+def component(group: Group, name: str) -> Any:
+    """The registered class or function itself, not yet called.
+
+    Raises:
+        ConfigError: The name is unknown.
+    """
+    for point in entry_points(group=f"stylerec.{group}"):
+        if point.name == name:
+            return point.load()
+    raise ConfigError(unknown_name(group.removesuffix("s"), name, names(group)))
+
+
 def create(group: Group, name: str, **options: Any) -> Any:
     """Make a registered component.
 
     Raises:
         ConfigError: The name is unknown, or an option does not exist.
     """
-    for point in entry_points(group=f"stylerec.{group}"):
-        if point.name == name:
-            factory = point.load()
-            try:
-                return factory(**options)
-            except TypeError as error:
-                raise ConfigError(f"{name}: {error}") from error
-    raise ConfigError(unknown_name(group.removesuffix("s"), name, names(group)))
+    factory = component(group, name)
+    try:
+        return factory(**options)
+    except TypeError as error:
+        raise ConfigError(f"{name}: {error}") from error

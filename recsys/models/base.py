@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Protocol, Self, runtime_checkable
+from typing import ClassVar, Literal, Protocol, Self, runtime_checkable
 
 import numpy as np
 import numpy.typing as npt
@@ -69,7 +69,12 @@ class FittedRecommender(Protocol):
 
 
 class Recommender(Protocol):
-    """A model's configuration: a frozen dataclass."""
+    """A model's configuration: a frozen dataclass.
+
+    ``uses_features`` says what it makes of ``dataset.item_features``: it ignores them, can do without, or cannot.
+    """
+
+    uses_features: ClassVar[Literal["no", "optional", "required"]]
 
     def fit(self, dataset: Dataset) -> FittedRecommender:
         """Learn from ``dataset``; the same seed gives the same model."""
