@@ -1,0 +1,120 @@
+"""The answer in words, every number of it from the metrics."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from evaluation.report.comparison import main_k, model_name
+from evaluation.report.experiment import goal
+from evaluation.report.formats import clean, estimate, finite, number, part, plain
+
+Record = Mapping[str, Any]
+WITHOUT_STYLE = ("none", "metadata")
+
+
+@dataclass(frozen=True)
+class Summary:
+    """A headline and the sentences that follow it, each with a short name."""
+
+    headline: str
+    sentences: list[tuple[str, str]]
+
+
+def summary(metrics: Record) -> Summary:
+    """Would stylised presentations beat the originals, and for whom?"""
+    ab: Record = metrics.get("ab") or {}
+    parts = {
+        "For whom": _for_whom(ab),
+        "Offline": _offline(metrics.get("offline") or {}),
+        "Pictures": _looks(metrics.get("looks") or []),
+    }
+    return Summary(_headline(ab), [(name, text) for name, text in parts.items() if text])
+
+
+def _headline(ab: Record) -> str:
+    result = goal(ab)
+    if result is None:
+        return (
+            "This study has no A/B test, so it cannot say whether stylised presentations beat the originals."
+        )
+    where = "In the simulated test" if ab.get("truth") else "In the test"
+    effect = _effect(result, "relative_low", "relative_high")
+    metric, (low, high) = plain(result.get("metric")), (result.get("low"), result.get("high"))
+    if (ab.get("srm") or {}).get("ok") is False or str(
+        (ab.get("decision") or {}).get("verdict")
+    ) == "withheld":
+        return f"{where}, no answer: the checks failed, so the effect on {metric} must not be read."
+    if (x := finite(low)) is not None and x > 0:
+        return f"{where}, yes: stylised presentations changed {metric} by {effect}."
+    if (x := finite(high)) is not None and x < 0:
+        return f"{where}, no: stylised presentations changed {metric} by {effect}."
+    return f"{where}, not shown: stylised presentations changed {metric} by {effect}, which may be chance."
+
+
+def _effect(row: Record, low: str, high: str) -> str:
+    if finite(row.get("relative")) is None:
+        return estimate(row.get("absolute"), row.get("low"), row.get("high"))
+    return estimate(row["relative"], row.get(low), row.get(high), as_percent=True)
+
+
+def _for_whom(ab: Record) -> str:
+    segments: Sequence[Record] = [
+        s for s in ab.get("segments") or [] if finite(s.get("relative")) is not None
+    ]
+    names = list(dict.fromkeys(s.get("segment") for s in segments))
+    name = next((n for n in names if "taste" in str(n)), names[0] if names else None)
+    levels = [s for s in segments if s.get("segment") == name]
+    if not levels:
+        return ""
+    groups = {"gain": [], "loss": [], "nothing clear": []}  # type: dict[str, list[str]]
+    for level in sorted(levels, key=lambda s: -s["relative"]):
+        low, high = finite(level.get("low")), finite(level.get("high"))
+        kind = (
+            "gain"
+            if low is not None and low > 0
+            else "loss"
+            if high is not None and high < 0
+            else "nothing clear"
+        )
+        groups[kind].append(f"“{plain(level.get('level'))}” ({_effect(level, 'low', 'high')})")
+    told = "; ".join(f"{kind} among {' and '.join(who)}" for kind, who in groups.items() if who)
+    return f"By {plain(name)}: {told}. Exploratory: a hint for the next test, no verdict."
+
+
+def _offline(offline: Record) -> str:
+    k = main_k(offline)
+    rows = [
+        r
+        for r in offline.get("comparisons") or []
+        if r.get("metric") == "recall" and r.get("k") == k and r.get("features") not in WITHOUT_STYLE
+        and finite(r.get("difference")) is not None
+    ]  # fmt: skip
+    told = [_best(segment, [r for r in rows if r.get("segment") == segment]) for segment in ("all", "cold")]
+    told = [t for t in told if t]
+    if not told:
+        return ""
+    baseline = offline.get("baseline")
+    name = model_name(baseline) if isinstance(baseline, Mapping) else clean(baseline).replace(" / ", " · ")
+    return f"Recall@{k} against the best model without pictures ({name}): {'; '.join(told)}."
+
+
+def _best(segment: str, rows: Sequence[Record]) -> str:
+    if not rows:
+        return ""
+    best = max(rows, key=lambda r: r["difference"])
+    low, high = finite(best.get("low")), finite(best.get("high"))
+    clear = (low is not None and low > 0) or (high is not None and high < 0)
+    doubt = "" if clear else ", which may be chance"
+    effect = estimate(best["difference"], best.get("low"), best.get("high"))
+    return f"on {segment} items {model_name(best)} comes to {effect}{doubt}"
+
+
+def _looks(looks: Sequence[Record]) -> str:
+    told = [
+        f"{plain(x.get('look'))} {number(accepted)} of {number(made)} ({part(accepted, made)})"
+        for x in looks
+        for accepted, made in [(x.get("accepted"), x.get("made"))]
+    ]
+    return f"The guard let through {', '.join(told)}; a rejected item keeps its original." if told else ""
