@@ -46,7 +46,9 @@ def top_k(scores: Floats, k: int) -> tuple[Ints, Floats]:
     if n and width:
         columns, best = _select(np.ascontiguousarray(scores, dtype=np.float32), width)
         if not (best[:, 0] < np.inf).all():
-            raise DataError("scores hold NaN or infinity; the model's parameters are damaged or have diverged")
+            raise DataError(
+                "scores hold NaN or infinity; the model's parameters are damaged or have diverged"
+            )
         out_index[:, :width] = np.where(best > -np.inf, columns, -1)
         out_scores[:, :width] = best
     return out_index, out_scores

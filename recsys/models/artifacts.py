@@ -69,7 +69,9 @@ def load_model(folder: Path) -> FittedModel:
         base, learned = _unpack(arrays, manifest, recommender)
         return recommender.fitted.from_arrays(base, learned)  # type: ignore[no-any-return]
     except (ConfigError, DataError, KeyError, TypeError, ValueError) as error:
-        raise ArtifactError(f"{folder} does not fit this version's {manifest['model']} ({error}); fit it again") from error
+        raise ArtifactError(
+            f"{folder} does not fit this version's {manifest['model']} ({error}); fit it again"
+        ) from error
 
 
 def load_as(cls: type[M], folder: Path) -> M:
@@ -95,7 +97,9 @@ def _read_manifest(folder: Path) -> dict[str, Any]:
         )
     digest = stable_hash({k: v for k, v in manifest.items() if k != "digest"})
     if set(manifest) != KEYS or manifest["digest"] != digest:
-        raise ArtifactError(f"{path} was changed after it was written (its digest does not fit); fit it again")
+        raise ArtifactError(
+            f"{path} was changed after it was written (its digest does not fit); fit it again"
+        )
     return manifest
 
 
@@ -104,7 +108,9 @@ def _read_arrays(folder: Path, sha256: str) -> Arrays:
     if not path.is_file():
         raise ArtifactError(f"{path} does not exist; fit the model again")
     if file_hash(path) != sha256:
-        raise ArtifactError(f"{path} is truncated or was changed (its SHA-256 does not fit {MANIFEST}); fit it again")
+        raise ArtifactError(
+            f"{path} is truncated or was changed (its SHA-256 does not fit {MANIFEST}); fit it again"
+        )
     try:
         return safetensors.numpy.load_file(path)
     except safetensors.SafetensorError as error:

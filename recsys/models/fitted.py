@@ -19,7 +19,7 @@ from recsys.data.recommendations import Recommendations
 from recsys.errors import ConfigError, DataError, UnknownIdError
 from recsys.models import artifacts
 from recsys.models.base import Scores
-from recsys.topk import BLOCK_BYTES, Ints, Mask, check_k, top_k_blocked
+from recsys.topk import BLOCK_BYTES, Ints, Mask, ScoreBlock, check_k, top_k_blocked
 
 Arrays = dict[str, npt.NDArray[Any]]
 
@@ -51,7 +51,9 @@ class FittedModel(ABC):
 
     def _item_vectors(self) -> Scores:
         """(n_items, d) vectors whose cosine is item similarity; a zero vector is like nothing."""
-        raise ConfigError(f"{self.model} knows no similar items; use a model with item vectors (als, content, hybrid)")
+        raise ConfigError(
+            f"{self.model} knows no similar items; use a model with item vectors (als, content, hybrid)"
+        )
 
     def scores(self, users: Iterable[str], items: Iterable[str] | None = None) -> Scores:
         """(n_users, n_items) scores, higher is better, comparable within a row.
@@ -107,7 +109,9 @@ class FittedModel(ABC):
         """
         user_idx = _check_index(user_idx, len(self.users))
         if allowed is not None and np.shape(allowed) != (len(self.items),):
-            raise DataError(f"allowed must have shape ({len(self.items)},), got {np.shape(allowed)}; one flag an item")
+            raise DataError(
+                f"allowed must have shape ({len(self.items)},), got {np.shape(allowed)}; one flag an item"
+            )
         return top_k_blocked(
             self._score_block,
             user_idx,
@@ -129,24 +133,26 @@ class FittedModel(ABC):
         """
         check_k(k)
         item_idx = self.items.encode(_ids(items, "items"))
-        found, best = self._similar(item_idx, k)
+        similarity, known = self._item_similarity()
+        itself = sp.eye_array(len(self.items), format="csr", dtype=np.float32)
+        found, best = top_k_blocked(
+            similarity, item_idx, k, n_columns=len(self.items), seen=itself, allowed=known
+        )
+        found[~known[item_idx]] = -1
         return _as_recommendations(self.items.ids[item_idx], self.items, found, best)
 
-    def _similar(self, item_idx: Ints, k: int) -> tuple[Ints, Scores]:
+    def _item_similarity(self) -> tuple[ScoreBlock, Mask]:
+        """How to score rows of items against all items, and (n_items,) which items anything is known of."""
         vectors = unit_rows(self._item_vectors())
-        known = vectors.any(axis=1)
-
-        def score(rows: Ints) -> Scores:
-            block = vectors[rows] @ vectors.T
-            block[~known[rows]] = -np.inf
-            return block
-
-        itself = sp.eye_array(len(self.items), format="csr", dtype=np.float32)
-        return top_k_blocked(score, item_idx, k, n_columns=len(self.items), seen=itself, allowed=known)
+        return lambda rows: vectors[rows] @ vectors.T, vectors.any(axis=1)
 
     def arrays(self) -> Arrays:
         """Learned parameters by name: what an artifact holds beside ids and configuration."""
-        own = [f.name for f in dataclasses.fields(self) if f.name not in {g.name for g in dataclasses.fields(FittedModel)}]
+        own = [
+            f.name
+            for f in dataclasses.fields(self)
+            if f.name not in {g.name for g in dataclasses.fields(FittedModel)}
+        ]
         return {name: getattr(self, name) for name in own}
 
     @classmethod
@@ -206,7 +212,9 @@ def unit_rows(values: Scores) -> Scores:
     return np.asarray(values / np.where(norms > 0, norms, 1), dtype=np.float32)
 
 
-def _as_recommendations(queries: npt.NDArray[Any], items: IdMap, found: Ints, best: Scores) -> Recommendations:
+def _as_recommendations(
+    queries: npt.NDArray[Any], items: IdMap, found: Ints, best: Scores
+) -> Recommendations:
     row, rank = np.nonzero(found >= 0)
     return Recommendations.of(queries[row], items.decode(found[row, rank]), best[row, rank], rank + 1)
 
