@@ -80,6 +80,10 @@ class Canvas:
 
     Attributes:
         rng: Wobble and grain.
+        tilt: Rotation, radians.
+        size: Zoom about the middle of the picture.
+        wobble: How unsteady the hand is, pixels.
+        drop: Moves the product down, pixels.
         rgb: (HEIGHT, WIDTH, 3) colour, premultiplied.
         alpha: (HEIGHT, WIDTH) coverage.
     """
@@ -88,6 +92,7 @@ class Canvas:
     tilt: float = 0.0
     size: float = 1.0
     wobble: float = 0.7
+    drop: float = 0.0
     rgb: Floats = field(default_factory=lambda: np.zeros((HEIGHT, WIDTH, 3), np.float32))
     alpha: Floats = field(default_factory=lambda: np.zeros((HEIGHT, WIDTH), np.float32))
 
@@ -104,7 +109,7 @@ class Canvas:
         y = xy[:, 1] + self.wobble * (np.sin(xy[:, 0] / 29 + c) + 0.5 * np.sin(xy[:, 0] / 11 + d))
         cos, sin = np.cos(self.tilt) * self.size, np.sin(self.tilt) * self.size
         y0 = HEIGHT / 2
-        return np.stack([WIDTH / 2 + cos * x - sin * (y - y0), y0 + sin * x + cos * (y - y0)], axis=1)
+        return np.stack([WIDTH / 2 + cos * x - sin * (y - y0), y0 + self.drop + sin * x + cos * (y - y0)], axis=1)
 
     def part(self, outline: Outline, cloth: Cloth, relief: Relief | None = None, *, holes: Sequence[Outline] = ()) -> None:
         """Lay a part over what is there."""
@@ -227,7 +232,7 @@ class Canvas:
         colour = texture * (1 - dark[..., None] * np.array([0.92, 0.97, 0.90], np.float32))
         gleam = 0.55 + 0.45 * texture  # highlights keep a little of the stuff's own colour
         colour = colour + (gleam - colour) * np.clip(bright, 0, 0.9)[..., None]
-        return np.asarray(np.clip(colour * (1 + self._noise[box] * np.float32(cloth.grain))[..., None], 0, 1), np.float32)
+        return np.asarray(np.clip(colour * (1 + self._noise[box] * np.float32(0.75 * cloth.grain))[..., None], 0, 1), np.float32)
 
     def _cut(self, box: tuple[slice, slice], mask: Floats, cloth: Cloth, relief: Relief) -> tuple[Floats, Floats | None]:
         """The texture and bump of a part, fanned out and shifted."""
@@ -240,7 +245,7 @@ class Canvas:
         middle, half = (left + right) / 2, np.maximum((right - left) / 2, 1)
         unit = half.mean() / half
         x = np.arange(mask.shape[1], dtype=np.float32)[None] - middle[:, None]
-        x = x * (1 + relief.fan * (unit - 1))[:, None] + half.mean() + box[1].start + relief.shift[0]
+        x = x * (1 + relief.fan * (unit - 1))[:, None] + middle.mean() + box[1].start + relief.shift[0]
         low = np.floor(x).astype(np.int64)
         part = (x - low).astype(np.float32)[..., None]
         first, second = (cloth.texture[rows[:, None], (low + i) % WIDTH] for i in (0, 1))

@@ -43,6 +43,13 @@ def neck_back(c: Canvas, cloth: Cloth, half: float, y: float, drop: float = 9) -
     c.lines([[(-half * 0.9, y + 3.5), (0, y + 5), (half * 0.9, y + 3.5)]], (0.1, 0.1, 0.1), width=0.6, opacity=0.25)
 
 
+def _lining(c: Canvas, r: Recipe, neck: float, y: float, depth: float) -> None:
+    """What the open front of a shirt or coat shows."""
+    lining = r.of(lighter(r.palette.second, -0.3))
+    c.part(mirrored([(0, y - 5), (neck, y - 3, 1), (neck * 0.7, y + depth * 0.6), (0, y + depth)]), lining, FLAT)
+    c.part(rounded(-5, y + 2, 5, y + 7, 1), r.of(lighter(r.palette.main, 0.6)), FLAT)
+
+
 def sleeve(
     c: Canvas, cloth: Cloth, shoulder: tuple[float, float], end: tuple[float, float], *, top: float, cuff: float, bell: float = 0.0
 ) -> None:
@@ -196,7 +203,7 @@ def _dress_street(c: Canvas, r: Recipe) -> None:
     if hood:
         _hood(c, r, neck, 44)
     neck_back(c, r.second, neck, 44)
-    sleeve(c, cloth, (shoulder, 56), (shoulder + 22, 112 + r.u(0, 16)), top=28, cuff=31)
+    sleeve(c, r.around(), (shoulder, 56), (shoulder + 22, 112 + r.u(0, 16)), top=28, cuff=31)
     folds = drape(r, 120, hem_y, width - 6, width, 5, 0.9) + pulls(r, width - 3, 104)
     c.part(torso(neck, 43, 13, shoulder, width, width - 2, width + 2, hem_y), cloth, Relief(puff=6, folds=folds))
     c.lines([mirrored([(0, 57.5), (neck * 0.72, 53), (neck, 43.5, 1)])[::-1][:2] + [(0, 57.5)]], r.seam, width=0.6, opacity=0.4)
@@ -281,10 +288,10 @@ def _side_tape(c: Canvas, r: Recipe, half: float, y0: float, y1: float) -> None:
 
 # cut -> (neck, depth, shoulder, chest, waist, hem, hem_y, sleeve end dx, dy, top, cuff)
 _TEE = {
-    "retro": (14, 11, 40, 36, 33, 35, 222, 17, 40, 23, 22),
-    "minimalist": (15, 10, 44, 40, 39, 41, 232, 18, 50, 25, 25),
-    "street": (15, 10, 56, 51, 51, 53, 238, 23, 62, 33, 36),
-    "luxury": (13, 34, 39, 36, 33, 36, 230, 14, 46, 21, 19),
+    "retro": (15, 11, 50, 45, 42, 44, 208, 20, 36, 27, 25),
+    "minimalist": (16, 10, 54, 49, 48, 50, 216, 22, 46, 30, 29),
+    "street": (17, 10, 66, 60, 60, 62, 226, 24, 58, 38, 42),
+    "luxury": (15, 36, 48, 44, 40, 44, 214, 17, 40, 25, 22),
 }
 
 
@@ -297,7 +304,7 @@ def t_shirt(c: Canvas, r: Recipe) -> None:
     y = 62.0
     at, end = (shoulder, y + (shoulder - neck) * 0.26), (shoulder + dx, y + dy + 12)
     neck_back(c, cloth, neck, y)
-    arms = r.second if r.cut == "retro" and r.maybe(0.35) else cloth
+    arms = r.second if r.cut == "retro" and r.maybe(0.35) else r.around()
     sleeve(c, arms, at, end, top=top, cuff=cuff)
     if r.cut == "retro":
         cuffs(c, r.second, end, at, cuff / 2, 4.5)
@@ -323,10 +330,10 @@ def _pocket(c: Canvas, r: Recipe, cloth: Cloth, x0: float, y0: float, x1: float,
 
 # cut -> (neck, shoulder, chest, waist, hem, hem_y, arm dx, arm y, top, cuff, bell, collar spread, drop)
 _SHIRT = {
-    "retro": (12, 40, 37, 33, 37, 232, 30, 196, 24, 21, 5, 36, 30),
-    "minimalist": (12, 43, 40, 39, 41, 240, 22, 206, 25, 19, 0, 13, 4),
-    "street": (13, 53, 49, 50, 51, 236, 22, 122, 33, 37, 0, 25, 18),
-    "luxury": (12, 40, 37, 33, 36, 240, 22, 208, 23, 17, 0, 21, 19),
+    "retro": (14, 48, 44, 40, 44, 224, 34, 192, 28, 24, 6, 40, 33),
+    "minimalist": (14, 52, 48, 47, 49, 232, 26, 204, 30, 22, 0, 15, 4),
+    "street": (15, 63, 58, 58, 59, 226, 24, 122, 38, 43, 0, 29, 21),
+    "luxury": (14, 48, 44, 40, 43, 230, 26, 204, 27, 20, 0, 25, 23),
 }
 
 
@@ -336,7 +343,8 @@ def shirt(c: Canvas, r: Recipe) -> None:
     cloth = r.cloth(0.85)
     y = 54.0
     at, end = (shoulder, y + (shoulder - neck) * 0.26), (shoulder + dx, arm_y)
-    sleeve(c, cloth, at, end, top=top, cuff=cuff, bell=bell)
+    _lining(c, r, neck, y, 26)
+    sleeve(c, r.around(0.85), at, end, top=top, cuff=cuff, bell=bell)
     if r.cut != "street":
         cuffs(c, r.second if r.cut == "retro" else cloth.shaded(0.94), end, at, cuff / 2 + bell * 0.9, 9)
     folds = drape(r, 120, hem_y, waist, hem, 4, 0.8) + pulls(r, chest, 108)
@@ -391,7 +399,8 @@ def _tailored(c: Canvas, r: Recipe) -> None:
     fur = Cloth.plain(lighter(r.palette.second, 0.25), grain=0.16, sheen=0.1)
     trim = fur if r.maybe(0.45 if r.cut == "retro" else 0.3 if r.cut == "luxury" else 0) else None
     at, end = (shoulder, y + (shoulder - neck) * 0.26), (shoulder + 24, arm_y)
-    sleeve(c, cloth, at, end, top=28, cuff=cuff, bell=4 if r.cut == "retro" else 0)
+    _lining(c, r, neck, y, 46)
+    sleeve(c, r.around(0.9), at, end, top=28, cuff=cuff, bell=4 if r.cut == "retro" else 0)
     cuffs(c, trim or cloth.shaded(0.92), end, at, cuff / 2 + (6 if trim else 3 if r.cut == "retro" else 0.5), 13)
     folds = drape(r, 150, hem_y, waist, hem, 5, 1.0) + pulls(r, chest, 104)
     c.part(torso(neck, y, 40, shoulder, chest, waist, hem, hem_y, vee=True), cloth, Relief(puff=7, folds=folds, fan=0.4))
@@ -433,7 +442,7 @@ def _puffer(c: Canvas, r: Recipe) -> None:
     shoulder, chest = 52 * r.u(0.97, 1.05), 50 * r.u(0.97, 1.05)
     _hood(c, r, neck + 2, y - 6)
     at, end = (shoulder, y + 11), (shoulder + 24, r.u(184, 196))
-    sleeve(c, replace(cloth, bump=None), at, end, top=34, cuff=29)
+    sleeve(c, replace(r.around(), bump=None, sheen=0.7), at, end, top=34, cuff=29)
     _rolls(c, r, [(shoulder + 2 + 22 * t, y + 22 + (end[1] - y - 22) * t, 17) for t in (0.12, 0.32, 0.52, 0.72, 0.9)])
     cuffs(c, r.second, end, at, 11, 7)
     steps = range(int((hem_y - y - 26) / 22))
@@ -468,7 +477,7 @@ _LEG = {
 def trousers(c: Canvas, r: Recipe) -> None:
     """Trousers."""
     waist, hip, knee, inner, hem, hem_in, hem_y = (v * r.u(0.97, 1.03) for v in _LEG[r.cut])
-    cloth = r.cloth(0.9)
+    cloth = r.around(0.9)
     leg: list[Anchor] = [
         (-3, 40, 1), (waist, 38, 1), (hip - 2, 70), (hip, 104), (knee, 186), (hem, hem_y, 1), (hem_in, hem_y + 3, 1), (inner, 190), (2.5, 128, 1), (-3, 112, 1),
     ]  # fmt: skip
@@ -482,7 +491,7 @@ def trousers(c: Canvas, r: Recipe) -> None:
             (((side * (hem_in + 2), hem_y - 22), (side * middle, hem_y - 14), (side * hem * 0.9, hem_y - 20)), 5.0, -0.9 if r.cut == "street" else -0.2),
         )
         c.part(leg if side > 0 else flipped(leg), cloth, Relief(puff=5.5, folds=folds, shift=(0, 0) if side > 0 else (13, 29)))
-    c.part(mirrored([(0, 37), (waist, 35, 1), (waist + 1, 46, 1), (0, 49)]), r.cloth(0.9) if r.cut != "street" else r.second, Relief(puff=2.2, lift=0.3, shift=(50, 50)))
+    c.part(mirrored([(0, 37), (waist, 35, 1), (waist + 1, 46, 1), (0, 49)]), cloth if r.cut != "street" else r.second, Relief(puff=2.2, lift=0.3, shift=(50, 50)))
     c.lines([[(0, 48), (0, 118), (1, 126)]], r.seam, width=0.9, opacity=0.7)
     c.lines([[(5, 49), (7, 80), (0.5, 96)]], r.seam, width=0.6, opacity=0.55, dash=(1.8, 1.2))
     c.lines([[(s * waist * 0.55, 48), (s * waist * 0.8, 62), (s * (hip - 2), 68)] for s in (-1, 1)], r.seam, width=0.8, opacity=0.6)
@@ -499,6 +508,8 @@ def _trouser_details(c: Canvas, r: Recipe, cloth: Cloth, m: tuple[float, ...]) -
             ends = sorted((s * (hem_in - 1), s * (hem + 1)))
             c.part(rounded(ends[0], hem_y - 9, ends[1], hem_y + 4, 3), r.second, Relief(puff=2.5, lift=0.2))
         _cords(c, r, 14, 46)
+        if r.maybe(0.5):
+            c.lines([[(s * (hip - 1), 84), (s * (knee - 1), 186), (s * hem, hem_y - 10)] for s in (-1, 1)], r.palette.inks[0], width=4)
         return
     if r.cut == "luxury":
         c.lines([[(s * hip * 0.52, 70), (s * (hem + hem_in) / 2, hem_y)] for s in (-1, 1)], r.seam, width=0.8, opacity=0.6)

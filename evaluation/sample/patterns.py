@@ -460,6 +460,10 @@ PATTERNS: dict[str, tuple[tuple[Pattern, float], ...]] = {
 """Patterns of each style, with weights."""
 
 
+PLACED: frozenset[Pattern] = frozenset({sunset, block, hazard, graphic})
+"""Prints that sit in one place on the body and are left out on sleeves and legs."""
+
+
 def draw_pattern(style: str, rng: np.random.Generator) -> Pattern:
     """A pattern of ``style``."""
     table = PATTERNS[style]

@@ -10,7 +10,7 @@ import numpy.typing as npt
 from evaluation.sample.canvas import Canvas, Cloth, Colour, Relief
 from evaluation.sample.geometry import ellipse
 from evaluation.sample.palettes import STYLES, Palette, brightness, draw_palette, lighter
-from evaluation.sample.patterns import Pattern, draw_pattern
+from evaluation.sample.patterns import PLACED, Pattern, draw_pattern
 
 
 @dataclass(frozen=True)
@@ -42,6 +42,10 @@ class Recipe:
     def cloth(self, scale: float = 1.0) -> Cloth:
         """The patterned stuff."""
         return self.pattern(self.rng, self.palette, scale)
+
+    def around(self, scale: float = 1.0) -> Cloth:
+        """The stuff of sleeves and legs: the pattern when it runs all over, else its plain ground."""
+        return self.of(self.palette.main) if self.pattern in PLACED else self.cloth(scale)
 
     def of(self, colour: Colour, *, sheen: float | None = None) -> Cloth:
         """Plain stuff in the material of the cut's style."""
