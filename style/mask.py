@@ -1,0 +1,276 @@
+"""Where the product stands in a studio photo: border colour model, connected background, soft edge."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+from scipy import ndimage
+
+from style.base import Images
+from style.lab import Floats, rgb_to_lab
+
+Bools = npt.NDArray[np.bool_]
+
+PLAIN = 2.6
+"""ΔE from the background model up to which a pixel is plainly background."""
+SHADOW = 22.0
+"""How much darker (L) than the background a soft shadow may be."""
+TINT = 2.6
+"""How far a shadow's chroma may be from the background's."""
+
+
+@dataclass(frozen=True, eq=False)
+class Cutout:
+    """Products of a batch, separated from their studio.
+
+    Attributes:
+        alpha: (n, h, w) float32 in 0..1: 1 product, 0 background, between on the edge.
+        confidence: (n,) float32 in 0..1; below 0.5 the mask is doubtful.
+        background: (n, h, w, 3) float32: what the photo would show without the product (RGB 0..255).
+    """
+
+    alpha: Floats
+    confidence: Floats
+    background: Floats
+
+
+def product_mask(images: Images) -> tuple[Floats, Floats]:
+    """Alpha (n, h, w) and confidence (n,) of products photographed before an even background.
+
+    Confidence falls when the border is not even, when the product fills nearly everything or nearly nothing, when the
+    outline has little contrast (white on white) or when structure is left outside.
+
+    Example:
+        >>> photo = np.full((1, 64, 64, 3), 250, np.uint8)
+        >>> photo[0, 16:48, 20:44] = (180, 30, 60)
+        >>> alpha, confidence = product_mask(photo)
+        >>> round(float(alpha.mean()), 2), bool(confidence[0] > 0.5)
+        (0.19, True)
+    """
+    cut = cut_out(images)
+    return cut.alpha, cut.confidence
+
+
+def cut_out(images: Images) -> Cutout:
+    """Alpha, confidence and background of each photo."""
+    # One photo at a time: its planes fit the cache (faster than stacks), and no photo depends on its neighbours.
+    parts = [_cut_one(image) for image in images]
+    shape = images.shape[:3]
+    alpha, background = np.empty(shape, np.float32), np.empty((*shape, 3), np.float32)
+    confidence = np.empty(shape[0], np.float32)
+    for i, part in enumerate(parts):
+        alpha[i], confidence[i], background[i] = part
+    return Cutout(alpha, confidence, background)
+
+
+def _cut_one(image: npt.NDArray[np.uint8]) -> tuple[Floats, float, Floats]:
+    lab = rgb_to_lab(image)
+    grid = _Grid.of(image.shape[0], image.shape[1])
+    studio = _studio(lab, grid)
+    product = _product(lab, studio, grid)
+    rgb = image.astype(np.float32)
+    background = _surface(rgb.transpose(2, 0, 1), ~product & (studio.difference < 2 * studio.plain), grid)
+    alpha, behind = _soft_edge(rgb, product, background.transpose(1, 2, 0), grid)
+    return alpha, _confidence(lab, studio, product, grid), behind
+
+
+# --- the studio: what colour the background has where ------------------------------------------------------------
+
+
+@dataclass(frozen=True, eq=False)
+class _Grid:
+    """Coordinates and radii of one photo size."""
+
+    basis: Floats  # (6, h, w): 1, x, y, xx, yy, xy
+    ring: Bools  # (h, w): the border
+    unit: int  # pixels that one pixel of a 176 px photo covers
+
+    @staticmethod
+    def of(height: int, width: int) -> _Grid:
+        key = (height, width)
+        if key not in _GRIDS:
+            if len(_GRIDS) > 16:
+                _GRIDS.clear()
+            _GRIDS[key] = _Grid._make(height, width)
+        return _GRIDS[key]
+
+    @staticmethod
+    def _make(height: int, width: int) -> _Grid:
+        y, x = np.meshgrid(np.linspace(-1, 1, height), np.linspace(-1, 1, width), indexing="ij")
+        basis = np.stack([np.ones_like(x), x, y, x * x, y * y, x * y]).astype(np.float32)
+        ring = np.ones((height, width), bool)
+        edge = max(2, min(height, width) // 40)
+        ring[edge:-edge, edge:-edge] = False
+        return _Grid(basis, ring, max(1, round(min(height, width) / 150)))
+
+
+_GRIDS: dict[tuple[int, int], _Grid] = {}
+
+
+@dataclass(frozen=True, eq=False)
+class _Studio:
+    """The background's colour model and how far each pixel is from it."""
+
+    darker: Floats  # (h, w): L below the model
+    tint: Floats  # (h, w): chroma difference
+    difference: Floats  # (h, w): ΔE76
+    plain: float  # threshold, raised by the photo's noise
+    even: float  # share of the border that obeys the model
+    noise: float
+
+
+def _studio(lab: Floats, grid: _Grid) -> _Studio:
+    ring, basis = lab[:, grid.ring], grid.basis[:, grid.ring]
+    centre = np.median(ring, axis=1, keepdims=True)
+    bright = np.percentile(ring[0], 60)  # a product that is cut by the frame is nearly always darker than the studio
+    if bright - centre[0, 0] > 6:
+        centre = np.median(ring[:, ring[0] > bright], axis=1, keepdims=True)
+    inlier = np.abs(ring - centre).max(axis=0) < 14
+    noise = 1.0
+    for _ in range(3):
+        coefficients = _solve(basis[:, inlier], ring[:, inlier])
+        off = np.sqrt(((ring - coefficients @ basis) ** 2).sum(axis=0))
+        noise = float(np.median(off[inlier])) if inlier.any() else 9.0
+        inlier = off < max(2.5, 4 * noise)
+    model = np.tensordot(coefficients, grid.basis, 1)
+    first = _compare(lab, model, max(PLAIN, 3.5 * noise), float(inlier.mean()), noise)
+    near = first.difference < first.plain
+    model = _surface(lab, near, grid) if near.mean() > 0.1 else model
+    return _compare(lab, model, first.plain, first.even, noise)
+
+
+def _compare(lab: Floats, model: Floats, plain: float, even: float, noise: float) -> _Studio:
+    off = lab - model
+    tint2 = off[1] * off[1] + off[2] * off[2]
+    return _Studio(-off[0], np.sqrt(tint2), np.sqrt(tint2 + off[0] * off[0]), plain, even, noise)
+
+
+def _surface(planes: Floats, where: Bools, grid: _Grid) -> Floats:
+    """Quadratic surface through the chosen pixels of each plane (3, h, w)."""
+    step = slice(None, None, 2 * grid.unit)
+    chosen = where[step, step]
+    if chosen.sum() < 24:
+        chosen = grid.ring[step, step] | chosen
+    basis = grid.basis[:, step, step][:, chosen]
+    return np.tensordot(_solve(basis, planes[:, step, step][:, chosen]), grid.basis, 1).astype(np.float32)
+
+
+def _solve(basis: Floats, values: Floats) -> Floats:
+    """Least squares (ridge against empty corners): (6, m) basis, (3, m) values → (3, 6)."""
+    if basis.shape[1] == 0:
+        return np.zeros((3, 6), np.float32)
+    gram = (basis @ basis.T).astype(np.float64) + np.diag([1e-6, 0.3, 0.3, 3, 3, 3]) * basis.shape[1] * 1e-3
+    return np.asarray(np.linalg.solve(gram, (basis @ values.T).astype(np.float64)).T, np.float32)
+
+
+# --- the product: everything the background does not reach from the border -----------------------------------------
+
+
+def _product(lab: Floats, studio: _Studio, grid: _Grid) -> Bools:
+    plain = studio.difference < studio.plain
+    soft = (studio.tint < max(TINT, studio.plain)) & (studio.darker < SHADOW) & (studio.darker > -studio.plain)
+    flat = _steepness(lab[0], grid.unit) < 3.0
+    may = plain | (soft & flat)
+    reached = _reached(may, grid.unit) | _reached(plain, 0)
+    product = ~(ndimage.binary_dilation(reached, iterations=grid.unit) & may)
+    product = ndimage.binary_opening(product, iterations=grid.unit) | _large(product & ~plain, 12 * grid.unit**2)
+    return _large(product & ~_windows(plain, product, studio, grid), 0.004 * product.size)
+
+
+def _steepness(light: Floats, unit: int) -> Floats:
+    """Lightness change a (unit) pixel, smoothed over noise."""
+    smooth = ndimage.uniform_filter(light, 3) if unit == 1 else ndimage.uniform_filter(light, 2 * unit + 1)
+    return np.hypot(ndimage.sobel(smooth, 0), ndimage.sobel(smooth, 1)) * np.float32(unit / 8)
+
+
+def _reached(may: Bools, gap: int) -> Bools:
+    """Pixels connected to the border through ``may``, gaps narrower than 2 × ``gap`` closed."""
+    wide = ndimage.binary_erosion(may, iterations=gap, border_value=1) if gap else may
+    labels, _ = ndimage.label(wide)
+    touching = np.unique(np.concatenate([labels[0], labels[-1], labels[:, 0], labels[:, -1]]))
+    lookup = np.zeros(labels.max() + 1, bool)
+    lookup[touching] = True
+    lookup[0] = False
+    return np.asarray(lookup[labels])
+
+
+def _large(mask: Bools, least: float) -> Bools:
+    """Components of at least ``least`` pixels, diagonal neighbours joined."""
+    labels, count = ndimage.label(mask, structure=np.ones((3, 3)))
+    keep = np.bincount(labels.ravel(), minlength=count + 1) >= least
+    keep[0] = False
+    return np.asarray(keep[labels])
+
+
+def _windows(plain: Bools, product: Bools, studio: _Studio, grid: _Grid) -> Bools:
+    """Enclosed pieces of background: through a handle, between arm and body; only when they match it closely."""
+    close = plain & product & (studio.difference < max(1.3, 2.2 * studio.noise))
+    labels, count = ndimage.label(ndimage.binary_erosion(close, iterations=grid.unit))
+    if not count:
+        return np.zeros_like(plain)
+    index = np.arange(count + 1)
+    area = np.bincount(labels.ravel(), minlength=count + 1)
+    mean = ndimage.mean(studio.difference, labels, index)
+    good = (area >= 30 * grid.unit**2) & (np.nan_to_num(mean, nan=9.0) < max(0.8, 1.5 * studio.noise))
+    good[0] = False
+    return ndimage.binary_dilation(good[labels], iterations=2 * grid.unit) & plain
+
+
+# --- the edge and the verdict -----------------------------------------------------------------------------------
+
+
+def _soft_edge(rgb: Floats, product: Bools, background: Floats, grid: _Grid) -> tuple[Floats, Floats]:
+    """Alpha by projecting each edge pixel between the product's and the background's local colour."""
+    unit = grid.unit
+    core = ndimage.binary_erosion(product, iterations=unit, border_value=1)
+    reach = ndimage.binary_dilation(product, iterations=unit)
+    band = reach & ~core
+    inner = _local_mean(rgb, core, 2 * unit + 3)
+    outer = _local_mean(rgb, ~ndimage.binary_dilation(reach, iterations=unit), 2 * unit + 5)
+    behind = background.copy()
+    behind[band & outer[1]] = outer[0][band & outer[1]]
+    axis = inner[0] - behind
+    length = np.einsum("hwc,hwc->hw", axis, axis)
+    along = np.einsum("hwc,hwc->hw", rgb - behind, axis) / np.maximum(length, 1)
+    blurred = ndimage.uniform_filter(product.astype(np.float32), 2 * unit + 1)
+    certain = np.clip((length - 300) / 1500, 0, 1) * inner[1]
+    alpha = np.clip(along, 0, 1) * certain + blurred * (1 - certain)
+    return np.where(band, alpha, product).astype(np.float32), behind
+
+
+def _local_mean(rgb: Floats, where: Bools, size: int) -> tuple[Floats, Bools]:
+    weight = ndimage.uniform_filter(where.astype(np.float32), size)
+    total = np.stack([ndimage.uniform_filter(rgb[..., i] * where, size) for i in range(3)], axis=-1)
+    known = weight > 0.5 / size**2
+    return total / np.maximum(weight, 1e-6)[..., None], known
+
+
+def _confidence(lab: Floats, studio: _Studio, product: Bools, grid: _Grid) -> float:
+    """The weakest of five doubts, each 1 when all is well and 0.5 at the limit."""
+    return min(doubts(lab, studio, product, grid).values())
+
+
+def doubts(lab: Floats, studio: _Studio, product: Bools, grid: _Grid) -> dict[str, float]:
+    """Each reason to doubt a mask, as a confidence in 0..1."""
+    unit = grid.unit
+    area = float(product.mean())
+    inside = ndimage.maximum_filter(np.where(product, studio.difference, 0), 6 * unit + 1)
+    outline = product & ~ndimage.binary_erosion(product, iterations=unit, border_value=1)
+    weak = float((inside[outline] < 2.2 * studio.plain).mean()) if outline.any() else 1.0
+    outside = ~ndimage.binary_dilation(product, iterations=2 * unit)
+    busy = outside & (_steepness(lab[0], unit) > 1.4 + 2 * studio.noise)
+    left = float(busy.sum()) / max(float(product.sum()), 1.0)
+    touches = float((product & grid.ring).sum() / grid.ring.sum())
+    return {
+        "border not even": _ramp(studio.even, 0.35, 0.85),
+        "area": min(_ramp(area, 0.0, 0.02), _ramp(1 - area, 0.03, 0.25)),
+        "weak outline": _ramp(1 - weak, 0.6, 1.0),
+        "structure outside": _ramp(1 - left, 0.94, 1.0),
+        "frame cuts": _ramp(1 - touches, 0.4, 0.9),
+    }
+
+
+def _ramp(value: float, low: float, high: float) -> float:
+    return float(np.clip((value - low) / (high - low), 0, 1))
