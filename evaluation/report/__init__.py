@@ -24,8 +24,8 @@ def render(metrics: Mapping[str, Any], image: ImageSource) -> str:
     """Write the report.
 
     Args:
-        metrics: ``metrics.json`` as a mapping. Any section may be absent; the page says so in a line. Every text
-            in it is taken as hostile.
+        metrics: ``metrics.json`` as a mapping. Any section may be absent; the page says so in a line. Every
+            text in it is taken as hostile.
         image: (item_id, look) -> the picture, or None where there is none; called once a pair, look
             ``original`` for the photo itself. What it raises is raised.
 

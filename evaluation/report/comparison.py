@@ -9,7 +9,7 @@ from typing import Any
 from markupsafe import Markup
 
 from evaluation.report import plots
-from evaluation.report.formats import MISSING, clean, estimate, finite, interval, number, plain
+from evaluation.report.formats import MISSING, clean, estimate, finite, interval, number, p_value, plain
 
 Record = Mapping[str, Any]
 
@@ -87,11 +87,15 @@ def comparison(offline: Record) -> Comparison | None:
     k = main_k(offline)
     segments = list(dict.fromkeys(r["segment"] for r in rows))
     segments.sort(key=lambda s: list(SEGMENTS).index(s) if s in SEGMENTS else len(SEGMENTS))
+    counts: Record = offline.get("segments") or {}
     differences: list[Record] = list(offline.get("comparisons") or [])
     return Comparison(
         k=k,
         baseline=_baseline(offline),
-        tables=[_segment_table(s, [r for r in rows if r["segment"] == s and _at(r, k)]) for s in segments],
+        tables=[
+            _segment_table(s, [r for r in rows if r["segment"] == s and _at(r, k)], counts.get(s) or {})
+            for s in segments
+        ],
         denominators=sorted({(metric_name(r["metric"]), clean(r.get("denominator"))) for r in rows}),
         plot=_forest([r for r in differences if r["metric"] == "recall" and _at(r, k)], segments, k),
         differences=[_difference(r) for r in differences],
@@ -118,7 +122,7 @@ def _baseline(offline: Record) -> str:
     return clean(baseline).replace(" / ", " · ") if baseline else MISSING
 
 
-def _segment_table(segment: str, rows: Sequence[Record]) -> SegmentTable:
+def _segment_table(segment: str, rows: Sequence[Record], counts: Record) -> SegmentTable:
     known = list(dict.fromkeys(r["metric"] for r in rows))
     metrics = [m for m in HEADLINE if m in known] or known[:4]
     models = list(dict.fromkeys(model_name(r) for r in rows))
@@ -129,17 +133,32 @@ def _segment_table(segment: str, rows: Sequence[Record]) -> SegmentTable:
     return SegmentTable(
         segment=clean(segment),
         about=SEGMENTS.get(segment, ""),
-        users=" to ".join(number(n) for n in sorted({min(users), max(users)})) if users else MISSING,
+        users=_users(users, counts),
         columns=[metric_name(m, ks[m]) for m in metrics],
         rows=[(x, [_cell(found.get((x, m)), best[m]) for m in metrics]) for x in models],
     )
+
+
+def _users(averaged: set[Any], counts: Record) -> str:
+    parts = []
+    if averaged:
+        ends = " to ".join(number(n) for n in sorted({min(averaged), max(averaged)}))
+        parts.append(f"{ends} users averaged")
+    if finite(counts.get("without_relevant")) is not None:
+        parts.append(f"{number(counts['without_relevant'])} without a relevant item here left out")
+    if finite(counts.get("candidates")) is not None:
+        parts.append(f"{number(counts['candidates'])} candidate items")
+    return ", ".join(parts)
 
 
 def _cell(row: Record | None, best: float | None) -> Cell:
     if row is None:
         return Cell(MISSING, "", False, None)
     low, high = row.get("low"), row.get("high")
-    text = estimate(row["value"], low, high, sign=False).partition(" [")[0]
+    known = finite(low) is not None and finite(high) is not None
+    text = (
+        estimate(row["value"], low, high, sign=False).partition(" [")[0] if known else f"{row['value']:.3f}"
+    )
     leads = best is not None and best > 0 and row["value"] == best
     return Cell(text, interval(low, high), leads, row["value"])
 
@@ -162,7 +181,7 @@ def _forest(rows: Sequence[Record], segments: Sequence[str], k: int) -> Markup:
     above, below = (sum(x.role == role for x in lines) for role in ("up", "down"))
     about = (
         f"Differences in recall@{k} against the baseline, {len(lines)} intervals: {above} wholly above 0, "
-        f"{below} wholly below 0, {len(lines) - above - below} include 0. The numbers are in the tables below."
+        f"{below} wholly below 0, {len(lines) - above - below} include 0. The tables below hold the numbers."
     )
     return plots.forest(
         "offline", lines, tick=lambda x: f"{x:+.4g}".replace("-", "−") if x else "0", about=about
@@ -181,7 +200,7 @@ def _difference(row: Record) -> list[Any]:
         plain(row.get("segment")),
         metric_name(row["metric"], row.get("k")),
         text,
-        number(row.get("p_value")),
+        p_value(row.get("p_adjusted", row.get("p_value"))),
         baseline,
     ]
 

@@ -9,7 +9,7 @@ from typing import Any
 from markupsafe import Markup
 
 from evaluation.report import plots
-from evaluation.report.formats import clean, estimate, finite, number, percent, plain, value
+from evaluation.report.formats import clean, estimate, finite, number, p_value, percent, plain, value
 
 Record = Mapping[str, Any]
 
@@ -114,8 +114,9 @@ def srm_line(ab: Record) -> tuple[str, bool | None]:
         return "", None
     counts = " and ".join(number(c) for c in srm.get("counts") or [])
     ok = bool(srm.get("ok"))
-    state = "as planned" if ok else "not as planned, so the results must not be read"
-    return f"Users an arm: {counts}; the split is {state} (p = {number(srm.get('p_value'))}).", ok
+    p = p_value(srm.get("p_value"))
+    warning = "" if ok else " The results must not be read."
+    return f"{counts} users in the arms (p {p if p.startswith('<') else f'= {p}'}).{warning}", ok
 
 
 def _assumption(ab: Record) -> str:
@@ -149,7 +150,7 @@ def _result(row: Record, truth: Record) -> list[str]:
         number(row.get("treatment")),
         estimate(row.get("absolute"), row.get("low"), row.get("high")),
         _relative(row) if row.get("relative") is not None else "–",
-        number(row.get("p_value")),
+        p_value(row.get("p_value")),
         percent(true.get("relative"), sign=True),
         {True: "yes", False: "no", None: "–"}[covers],
     ]
@@ -164,7 +165,7 @@ def _results_forest(results: Sequence[Record], truth: Record) -> Markup:
             low=r["relative_low"],
             high=r["relative_high"],
             text=_relative(r),
-            group="Goal" if r.get("is_goal") else "Guardrails and others",
+            group="Goal" if r.get("is_goal") else "Other estimates",
             truth=finite((truth.get(r["metric"]) or {}).get("relative")),
         )
         for r in sorted(results, key=lambda r: not r.get("is_goal"))
@@ -176,7 +177,7 @@ def _results_forest(results: Sequence[Record], truth: Record) -> Markup:
 def _segments_forest(segments: Sequence[Record]) -> Markup:
     lines = [
         plots.Row(
-            label=f"{plain(s.get('level'))} (n = {number(s.get('n'))})",
+            label=plain(s.get("level")),
             value=s["relative"],
             low=s["low"],
             high=s["high"],

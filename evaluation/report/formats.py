@@ -80,6 +80,19 @@ def percent(share: Any, *, sign: bool = False) -> str:
     return _minus(text.rstrip("0").rstrip(".") if "." in text else text) + "%"
 
 
+def p_value(p: Any) -> str:
+    """A p value, three decimals.
+
+    Example:
+        >>> p_value(0.0312), p_value(0.00002), p_value(None)
+        ('0.031', '< 0.001', '–')
+    """
+    x = finite(p)
+    if x is None:
+        return MISSING
+    return "< 0.001" if x < 0.001 else f"{x:.3f}"
+
+
 def part(count: Any, total: Any) -> str:
     """A share of a total; a dash where the total is unknown or nothing.
 
@@ -118,7 +131,7 @@ def estimate(value: Any, low: Any, high: Any, *, as_percent: bool = False, sign:
     x, brackets = finite(value), interval(low, high, as_percent=as_percent)
     if x is None:
         return MISSING
-    if not brackets:
+    if not brackets:  # nothing says how many digits are real
         text = percent(x, sign=sign) if as_percent else number(x)
         return text if as_percent or not sign or x <= 0 else f"+{text}"
     head = _fixed(x, float(high) - float(low), as_percent)

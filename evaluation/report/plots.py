@@ -117,7 +117,7 @@ class _Layout:
     label_limit: int
 
 
-LAYOUTS = (_Layout("wide", 760, 214, 178, 26, 0.0, 32), _Layout("narrow", 350, 6, 6, 46, 0.42, 25))
+LAYOUTS = (_Layout("wide", 760, 214, 178, 26, 0.0, 32), _Layout("narrow", 350, 6, 6, 46, 0.42, 27))
 GROUP, AXIS = 34, 30
 
 
@@ -151,12 +151,13 @@ def _draw(
     axes = figure.add_axes((layout.left / layout.width, AXIS / height, inner, depth / height))
     axes.set_ylim(depth, 0)
     _limits(axes, rows)
-    _axis(axes, labels, tick, zero)
+    ticks = _axis(axes, labels, tick)
+    marks = [y + layout.step / 2 * (1 + layout.lift) for y in places]
+    _grid(axes, ticks, marks, layout, zero)
     for text, y in heads:
         _write(axes, labels.add(text, 60), layout, y + GROUP - 10, "muted", weight="bold")
-    for row, y in zip(rows, places, strict=True):
-        middle = y + layout.step / 2
-        line = middle - layout.lift * layout.step / 2
+    for row, y, at in zip(rows, places, marks, strict=True):
+        line = y + layout.step / 2 * (1 - layout.lift)
         _write(axes, labels.add(row.label, layout.label_limit), layout, line + 4, "ink")
         _write(
             axes,
@@ -166,7 +167,7 @@ def _draw(
             "ink" if row.role != "flat" else "muted",
             end=True,
         )
-        mark(axes, row, middle + layout.lift * layout.step / 2)
+        mark(axes, row, at)
     return figure
 
 
@@ -188,17 +189,28 @@ def _limits(axes: Axes, rows: Sequence[Row]) -> None:
     axes.set_xlim(low - room if low < 0 else 0.0 if low == 0 and high > 0 else low, high + room)
 
 
-def _axis(axes: Axes, labels: _Labels, tick: Callable[[float], str], zero: bool) -> None:
+def _axis(axes: Axes, labels: _Labels, tick: Callable[[float], str]) -> list[float]:
     low, high = axes.get_xlim()
-    ticks = [t for t in MaxNLocator(4, steps=[1, 2, 5, 10]).tick_values(low, high) if low <= t <= high]
+    ticks = [
+        t
+        for t in MaxNLocator(4, min_n_ticks=3, steps=[1, 2, 5, 10]).tick_values(low, high)
+        if low <= t <= high
+    ]
     axes.set_xticks(ticks, [labels.add(tick(float(t)), 20) for t in ticks])
     axes.set_yticks([])
     axes.tick_params(axis="x", length=0, pad=7, labelsize=12, labelcolor=ROLES["muted"])
     axes.set_frame_on(False)
-    axes.grid(axis="x", color=ROLES["rule"], linewidth=1)
-    axes.set_axisbelow(True)
+    return ticks
+
+
+def _grid(axes: Axes, ticks: list[float], marks: list[float], layout: _Layout, zero: bool) -> None:
+    """Lines behind the marks only, never behind text."""
+    half = layout.step / 2 * (1 - layout.lift)
+    tops, bottoms = [y - half for y in marks], [y + half for y in marks]
+    for x in ticks:
+        axes.vlines([x] * len(marks), tops, bottoms, color=ROLES["rule"], linewidth=1, zorder=1)
     if zero:
-        axes.axvline(0, color=ROLES["ink"], linewidth=1.2, zorder=1.5)
+        axes.vlines([0.0] * len(marks), tops, bottoms, color=ROLES["ink"], linewidth=1.2, zorder=1.5)
 
 
 def _write(

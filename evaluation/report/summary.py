@@ -47,10 +47,10 @@ def _headline(ab: Record) -> str:
     ) == "withheld":
         return f"{where}, no answer: the checks failed, so the effect on {metric} must not be read."
     if (x := finite(low)) is not None and x > 0:
-        return f"{where}, yes: stylised presentations changed {metric} by {effect}."
+        return f"{where}, yes: stylised presentations raised {metric} ({effect})."
     if (x := finite(high)) is not None and x < 0:
-        return f"{where}, no: stylised presentations changed {metric} by {effect}."
-    return f"{where}, not shown: stylised presentations changed {metric} by {effect}, which may be chance."
+        return f"{where}, no: stylised presentations lowered {metric} ({effect})."
+    return f"{where}, not shown: {metric} moved by {effect}, which may be chance."
 
 
 def _effect(row: Record, low: str, high: str) -> str:

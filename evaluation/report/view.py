@@ -12,7 +12,18 @@ from markupsafe import Markup
 from evaluation.report import plots
 from evaluation.report.comparison import Comparison, comparison
 from evaluation.report.experiment import Decision, Experiment, decision, experiment
-from evaluation.report.formats import clean, duration, finite, interval, memory, number, part, plain, value
+from evaluation.report.formats import (
+    clean,
+    duration,
+    estimate,
+    finite,
+    interval,
+    memory,
+    number,
+    part,
+    plain,
+    value,
+)
 from evaluation.report.summary import Summary, summary
 from evaluation.report.thumbs import Key, Thumb
 
@@ -68,7 +79,7 @@ class LookRow:
     accepted: str
     share: str
     reasons: str
-    scores: list[str]
+    scores: list[tuple[str, str]]
 
 
 @dataclass(frozen=True)
@@ -229,16 +240,17 @@ def _look(look: Record) -> LookRow:
         made=number(look.get("made")),
         accepted=number(look.get("accepted")),
         share=part(look.get("accepted"), look.get("made")),
-        reasons="; ".join(f"{clean(reason)} ({number(count)})" for reason, count in reasons)
+        reasons="; ".join(f"{_in_words(reason)} ({number(count)})" for reason, count in reasons)
         or "none rejected",
         scores=[_spread(scores.get(key)) for key in SCORES],
     )
 
 
-def _spread(score: Record | None) -> str:
+def _spread(score: Record | None) -> tuple[str, str]:
     if not score:
-        return "–"
-    return f"{number(score.get('median'))} {interval(score.get('p05'), score.get('p95'))}".strip()
+        return "–", ""
+    text = estimate(score.get("median"), score.get("p05"), score.get("p95"), sign=False)
+    return text.partition(" [")[0], interval(score.get("p05"), score.get("p95"))
 
 
 def _item(item: Record, thumbs: Mapping[Key, Thumb]) -> Item:
@@ -260,10 +272,14 @@ def _look_tile(item_id: str, title: str, look: Record, thumbs: Mapping[Key, Thum
         thumb=thumbs.get((item_id, look["look"])),
         alt=f"{title}, {name}{', rejected by the guard' if rejected else ''}",
         label=name,
-        note=clean(look.get("reason") or "no reason given") if rejected else "",
+        note=_in_words(look.get("reason")) if rejected else "",
         scores=tuple((word, _short(scores[key])) for key, word in SCORES.items() if key in scores),
         rejected=rejected,
     )
+
+
+def _in_words(reason: object) -> str:
+    return clean(reason or "no reason given").replace("product_delta_e", SCORES["product_delta_e"])
 
 
 def _short(score: Any) -> str:
@@ -312,15 +328,20 @@ def _cost(stages: Sequence[Record], blocks: Sequence[Record]) -> Cost | None:
 
 
 def _bars(stages: Sequence[Record]) -> Markup:
+    size, unit = (
+        (60, "min") if max((finite(s.get("seconds")) or 0 for s in stages), default=0) > 150 else (1, "s")
+    )
     rows = [
-        plots.Row(plain(s.get("stage")), x, 0, 0, duration(x) + (" (reused)" if s.get("reused") else ""))
+        plots.Row(
+            plain(s.get("stage")), x / size, 0, 0, duration(x) + (" (reused)" if s.get("reused") else "")
+        )
         for s in stages
         if (x := finite(s.get("seconds"))) is not None
     ]
     if not rows:
         return Markup("")
     about = "Seconds per stage: " + "; ".join(f"{r.label} {r.text}" for r in rows) + "."
-    return plots.bars("cost", rows, tick=duration, about=about)
+    return plots.bars("cost", rows, tick=lambda x: f"{x:g} {unit}" if x else "0", about=about)
 
 
 def _stage(stage: Record) -> list[str]:
