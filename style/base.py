@@ -112,6 +112,10 @@ class Encoder(Protocol):
     name: str
     size: int
     """The height and width in pixels that `encode` expects."""
+    semantic: bool
+    """Whether its cosine says that two pictures show the same thing; the guard uses the first such encoder."""
+    whiten: int
+    """Raw rows tell little by cosine: whiten them to this many dimensions before use; 0 = use them raw."""
 
     def encode(self, images: Images) -> npt.NDArray[np.float32]:
         """(n, size, size, 3) uint8 → (n, d) float32, finite."""

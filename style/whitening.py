@@ -1,0 +1,60 @@
+"""PCA whitening: directions of equal variance, so that cosines tell styles apart."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from recsys.errors import DataError
+
+Rows = npt.NDArray[np.float32]
+
+
+@dataclass(frozen=True, eq=False)
+class Whitening:
+    """A fitted transform: (x - mean) @ directions.
+
+    Attributes:
+        mean: (d,).
+        directions: (d, k) principal directions divided by their standard deviations.
+
+    Example:
+        >>> x = np.random.default_rng(0).normal(size=(500, 3)).astype(np.float32) * [1, 5, 9]
+        >>> np.abs(np.cov(Whitening.fit(x, 3).apply(x).T)).round(3).tolist()
+        [[1.0, 0.0, 0.0], [0.0, 1.0, 0.0], [0.0, 0.0, 1.0]]
+    """
+
+    mean: Rows
+    directions: Rows
+
+    @classmethod
+    def fit(cls, rows: npt.ArrayLike, dims: int, *, most: int = 20000, floor: float = 1e-4) -> Whitening:
+        """Fit on up to ``most`` evenly spaced rows.
+
+        Args:
+            rows: (n, d).
+            dims: Directions to keep; fewer where n or d is smaller.
+            most: Bounds time and memory.
+            floor: Variances below this share of the largest are not blown up beyond it.
+
+        Raises:
+            DataError: Fewer than two rows.
+        """
+        x = np.asarray(rows)
+        if len(x) < 2:
+            raise DataError(f"whitening needs at least 2 rows, got {len(x)}")
+        x = x[np.linspace(0, len(x) - 1, min(len(x), most)).astype(np.int64)].astype(np.float64)
+        mean = x.mean(axis=0)
+        covariance = (x - mean).T @ (x - mean) / (len(x) - 1)
+        variance, vectors = np.linalg.eigh(covariance)
+        keep = min(dims, len(x) - 1, x.shape[1])
+        variance, vectors = variance[::-1][:keep], vectors[:, ::-1][:, :keep]
+        vectors = vectors * np.sign(vectors[np.abs(vectors).argmax(axis=0), np.arange(keep)])
+        scale = np.sqrt(np.maximum(variance, floor * max(float(variance[0]), 1e-12)))
+        return cls(mean.astype(np.float32), (vectors / scale).astype(np.float32))
+
+    def apply(self, rows: npt.ArrayLike) -> Rows:
+        """(n, d) → (n, k)."""
+        return np.asarray((np.asarray(rows, np.float32) - self.mean) @ self.directions)
