@@ -67,7 +67,7 @@ class Catalog:
     def _of(cls, raw: RawTable, columns: Mapping[str, str] | None, where: Mapping[str, Any] | None) -> Catalog:
         kept = _keep(raw.frame, where or {})
         frame = rename(kept, columns, needs=("item_id",), name=raw.name)
-        frame = frame.assign(item_id=as_text(frame["item_id"]))
+        frame = frame.assign(item_id=as_text(frame["item_id"])).astype({"item_id": object})
         frame, refused = _refuse_ids(frame, raw.name)
         if frame.empty:
             raise DataError(f"{raw.name} has no usable item among {len(raw.frame)} rows; see the reasons in rejected")
@@ -99,7 +99,7 @@ class Catalog:
             frame = pd.read_parquet(path)
         except (OSError, ValueError) as error:
             raise ArtifactError(f"{path} cannot be read ({error}); make it again") from error
-        return cls(frame.assign(item_id=frame["item_id"].to_numpy(dtype=object)), reject("catalog"))
+        return cls(frame.astype({"item_id": object}), reject("catalog"))
 
 
 def _keep(frame: pd.DataFrame, where: Mapping[str, Any]) -> pd.DataFrame:

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
+from zipfile import BadZipFile
 
 import numpy as np
 import numpy.typing as npt
@@ -100,12 +101,12 @@ class FeatureBlock:
         try:
             shape, columns = tuple(about["shape"]), about["columns"]
             if about["sparse"]:
-                with np.load(folder / f"{name}.npz", allow_pickle=False) as parts:
+                with (folder / f"{name}.npz").open("rb") as file, np.load(file, allow_pickle=False) as parts:
                     csr = (parts["data"], parts["indices"], parts["indptr"])
                     values: Any = sp.csr_array(csr, shape=shape)
             else:
                 values = np.load(folder / f"{name}.npy", allow_pickle=False, mmap_mode="r" if mmap else None)
-        except (OSError, ValueError, KeyError, TypeError, EOFError) as error:
+        except (OSError, ValueError, KeyError, TypeError, EOFError, BadZipFile) as error:
             raise ArtifactError(f"feature block {name!r} in {folder} cannot be read ({error}); make it again") from error
         if values.shape != shape:
             raise ArtifactError(f"feature block {name!r} is {values.shape}, its description says {shape}; make it again")

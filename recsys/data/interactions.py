@@ -15,6 +15,7 @@ from recsys.errors import ArtifactError, DataError
 from recsys.files import atomic_write
 
 OPTIONAL = ("position", "presentation", "propensity")
+TEXT = ("user_id", "item_id", "event", "presentation")
 
 
 @dataclass(frozen=True, eq=False)
@@ -101,8 +102,7 @@ class Interactions:
             frame = pd.read_parquet(path)
         except (OSError, ValueError) as error:
             raise ArtifactError(f"{path} cannot be read ({error}); make it again") from error
-        ids = {c: frame[c].to_numpy(dtype=object) for c in ("user_id", "item_id")}
-        return cls(frame.assign(**ids), reject("interactions"))
+        return cls(frame.astype({c: object for c in TEXT if c in frame}), reject("interactions"))
 
 
 Test = tuple[str, str, Callable[[pd.DataFrame], "pd.Series | np.ndarray"]]
@@ -136,7 +136,7 @@ def _parse(written: pd.DataFrame) -> pd.DataFrame:
     for column in OPTIONAL:
         if column in written:
             frame[column] = as_text(written[column]) if column == "presentation" else _numbers(written[column])
-    return frame
+    return frame.astype({c: object for c in TEXT if c in frame})
 
 
 def _numbers(values: pd.Series) -> pd.Series:
