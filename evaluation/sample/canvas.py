@@ -109,12 +109,18 @@ class Canvas:
         y = xy[:, 1] + self.wobble * (np.sin(xy[:, 0] / 29 + c) + 0.5 * np.sin(xy[:, 0] / 11 + d))
         cos, sin = np.cos(self.tilt) * self.size, np.sin(self.tilt) * self.size
         y0 = HEIGHT / 2
-        return np.stack([WIDTH / 2 + cos * x - sin * (y - y0), y0 + self.drop + sin * x + cos * (y - y0)], axis=1)
+        return np.stack(
+            [WIDTH / 2 + cos * x - sin * (y - y0), y0 + self.drop + sin * x + cos * (y - y0)], axis=1
+        )
 
-    def part(self, outline: Outline, cloth: Cloth, relief: Relief | None = None, *, holes: Sequence[Outline] = ()) -> None:
+    def part(
+        self, outline: Outline, cloth: Cloth, relief: Relief | None = None, *, holes: Sequence[Outline] = ()
+    ) -> None:
         """Lay a part over what is there."""
         relief = relief or Relief()
-        box, mask = self._raster([self.place(outline)], [self.place(h) for h in holes], pad=int(relief.puff) + 4)
+        box, mask = self._raster(
+            [self.place(outline)], [self.place(h) for h in holes], pad=int(relief.puff) + 4
+        )
         if mask.size == 0:
             return
         self._cast(box, mask, relief.lift)
@@ -143,13 +149,17 @@ class Canvas:
     def dots(self, centres: Sequence[tuple[float, float]], radius: float, cloth: Cloth) -> None:
         """Buttons, studs, eyelets."""
         for x, y in centres:
-            self.part(ellipse(x, y, radius, n=24), cloth, Relief(puff=max(radius * 0.7, 1.0), height=0.9, lift=0.45))
+            self.part(
+                ellipse(x, y, radius, n=24), cloth, Relief(puff=max(radius * 0.7, 1.0), height=0.9, lift=0.45)
+            )
 
     def glow(self, x: float, y: float, radius: float, colour: Colour, strength: float) -> None:
         """Light on what is there, around a point (a lit lamp)."""
         centre = self.place(np.array([[x, y]]))[0]
         yy, xx = np.mgrid[0:HEIGHT, 0:WIDTH].astype(np.float32)
-        fall = np.exp(-((xx - centre[0]) ** 2 + (yy - centre[1]) ** 2) / (2 * radius**2)) * strength * self.alpha
+        fall = (
+            np.exp(-((xx - centre[0]) ** 2 + (yy - centre[1]) ** 2) / (2 * radius**2)) * strength * self.alpha
+        )
         self.rgb += (np.asarray(colour, np.float32) * self.alpha[..., None] - self.rgb) * fall[..., None]
 
     def photo(self, *, floor: float | None = None, backdrop: float = 0.965) -> npt.NDArray[np.uint8]:
@@ -185,7 +195,9 @@ class Canvas:
         pool = ndimage.gaussian_filter1d(wide, 16.0)[None] * np.exp(-0.5 * ((yy - y - 2) / 8.0) ** 2)
         return np.asarray(0.30 * contact + 0.26 * pool + 0.04 * soft, np.float32)
 
-    def _raster(self, polygons: Sequence[Points], holes: Sequence[Points], *, pad: int) -> tuple[tuple[slice, slice], Floats]:
+    def _raster(
+        self, polygons: Sequence[Points], holes: Sequence[Points], *, pad: int
+    ) -> tuple[tuple[slice, slice], Floats]:
         box = _box(polygons, pad)
         image, x0, y0 = _sheet(box)
         draw = ImageDraw.Draw(image)
@@ -232,9 +244,14 @@ class Canvas:
         colour = texture * (1 - dark[..., None] * np.array([0.92, 0.97, 0.90], np.float32))
         gleam = 0.55 + 0.45 * texture  # highlights keep a little of the stuff's own colour
         colour = colour + (gleam - colour) * np.clip(bright, 0, 0.9)[..., None]
-        return np.asarray(np.clip(colour * (1 + self._noise[box] * np.float32(0.75 * cloth.grain))[..., None], 0, 1), np.float32)
+        return np.asarray(
+            np.clip(colour * (1 + self._noise[box] * np.float32(0.75 * cloth.grain))[..., None], 0, 1),
+            np.float32,
+        )
 
-    def _cut(self, box: tuple[slice, slice], mask: Floats, cloth: Cloth, relief: Relief) -> tuple[Floats, Floats | None]:
+    def _cut(
+        self, box: tuple[slice, slice], mask: Floats, cloth: Cloth, relief: Relief
+    ) -> tuple[Floats, Floats | None]:
         """The texture and bump of a part, fanned out and shifted."""
         rows = (np.arange(box[0].start, box[0].stop) + relief.shift[1]) % HEIGHT
         if relief.fan == 0:
@@ -252,7 +269,9 @@ class Canvas:
         bump = None if cloth.bump is None else cloth.bump[rows[:, None], low % WIDTH]
         return np.asarray(first + (second - first) * part, np.float32), bump
 
-    def _fold(self, box: tuple[slice, slice], shape: tuple[int, ...], anchors: Sequence[Anchor], width: float) -> Floats:
+    def _fold(
+        self, box: tuple[slice, slice], shape: tuple[int, ...], anchors: Sequence[Anchor], width: float
+    ) -> Floats:
         stroke = self.place(tapered(curve(anchors, closed=False), width))
         image = Image.new("L", (shape[1], shape[0]))
         points = stroke - (box[1].start, box[0].start)

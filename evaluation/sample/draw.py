@@ -42,7 +42,7 @@ CATEGORIES: dict[str, Category] = {
     "coat": Category("Coat", garments.coat, 1.0, 180, 1.05, 2),
     "trousers": Category("Trousers", garments.trousers, 1.1, 75, 1.04, -2),
     "skirt": Category("Skirt", garments.skirt, 1.0, 60, 1.1, 2),
-    "sneaker": Category("Sneaker", wearables.sneaker, 1.1, 95, 1.12, -42),
+    "sneaker": Category("Sneaker", wearables.sneaker, 1.1, 95, 1.12, -30),
     "boot": Category("Boot", wearables.boot, 0.9, 140),
     "handbag": Category("Handbag", wearables.handbag, 1.0, 120, 1.12, 6),
     "lamp": Category("Lamp", home.lamp, 0.9, 85, 1.05, -16),
@@ -53,7 +53,9 @@ CATEGORIES: dict[str, Category] = {
 """Every category by the name it has in the catalogue."""
 
 
-def draw_item(category: str, mixture: npt.NDArray[np.float64], *, seed: int | list[int]) -> npt.NDArray[np.uint8]:
+def draw_item(
+    category: str, mixture: npt.NDArray[np.float64], *, seed: int | list[int]
+) -> npt.NDArray[np.uint8]:
     """A studio photo of one product.
 
     Args:
@@ -77,7 +79,10 @@ def draw_item(category: str, mixture: npt.NDArray[np.float64], *, seed: int | li
     kind, rng = CATEGORIES[category], np.random.default_rng(seed)
     flat = kind.draw.__module__ == garments.__name__
     canvas = Canvas(
-        rng, tilt=float(rng.normal(0, 0.008)) * flat, size=kind.zoom * float(rng.uniform(0.95, 1.01)), drop=kind.drop
+        rng,
+        tilt=float(rng.normal(0, 0.008)) * flat,
+        size=kind.zoom * float(rng.uniform(0.95, 1.01)),
+        drop=kind.drop,
     )
     recipe = draw_recipe(mixture, rng)
     return canvas.photo(floor=kind.draw(canvas, recipe), backdrop=float(rng.uniform(0.955, 0.97)))

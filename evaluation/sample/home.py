@@ -12,7 +12,12 @@ from evaluation.sample.palettes import lighter
 from evaluation.sample.recipe import Recipe, buttons
 
 FLOOR = 288.0
-WOODS: dict[str, Colour] = {"retro": (0.50, 0.30, 0.16), "minimalist": (0.80, 0.67, 0.50), "street": (0.16, 0.16, 0.17), "luxury": (0.27, 0.14, 0.09)}
+WOODS: dict[str, Colour] = {
+    "retro": (0.50, 0.30, 0.16),
+    "minimalist": (0.80, 0.67, 0.50),
+    "street": (0.16, 0.16, 0.17),
+    "luxury": (0.27, 0.14, 0.09),
+}
 
 
 def wood(r: Recipe) -> Cloth:
@@ -41,7 +46,9 @@ def lamp(c: Canvas, r: Recipe) -> float:
     return FLOOR
 
 
-def _lit(c: Canvas, shape: list[Anchor], cloth: Cloth, x: float, y: float, radius: float, *, fan: float = 0.4) -> None:
+def _lit(
+    c: Canvas, shape: list[Anchor], cloth: Cloth, x: float, y: float, radius: float, *, fan: float = 0.4
+) -> None:
     c.part(shape, cloth, Relief(puff=5, round=0.75, fan=fan, lift=0.4))
     c.glow(x, y, radius, (1.0, 0.93, 0.74), 0.42)
 
@@ -49,40 +56,98 @@ def _lit(c: Canvas, shape: list[Anchor], cloth: Cloth, x: float, y: float, radiu
 def _mushroom(c: Canvas, r: Recipe) -> None:
     half, top = r.u(66, 82), r.u(66, 84)
     rim, glossy = top + r.u(72, 86), replace(r.second, sheen=0.9)
-    base = mirrored([(0, rim - 4), (r.u(14, 20), rim, 1), (r.u(16, 26), rim + 50), (r.u(40, 52), FLOOR - 12), (r.u(44, 54), FLOOR, 1), (0, FLOOR + 3)])
-    c.part(base, replace(glossy, texture=Cloth.plain(r.palette.inks[-1]).texture) if r.maybe(0.5) else glossy, Relief(puff=5, round=0.95))
+    base = mirrored(
+        [
+            (0, rim - 4),
+            (r.u(14, 20), rim, 1),
+            (r.u(16, 26), rim + 50),
+            (r.u(40, 52), FLOOR - 12),
+            (r.u(44, 54), FLOOR, 1),
+            (0, FLOOR + 3),
+        ]
+    )
+    c.part(
+        base,
+        replace(glossy, texture=Cloth.plain(r.palette.inks[-1]).texture) if r.maybe(0.5) else glossy,
+        Relief(puff=5, round=0.95),
+    )
     for k in range(int(r.u(0, 3))):
         y = FLOOR - 30 - 12 * k
         c.lines([[(-60, y), (0, y + 3), (60, y)]], r.palette.inks[0], width=4, opacity=0.9)
-    c.part(mirrored([(0, rim - 6), (half * 0.9, rim - 3), (half * 0.9, rim + 3), (0, rim + 9)]), Cloth.plain((1.0, 0.90, 0.66), sheen=0.2), FLAT)
-    dome = mirrored([(0, top), (half * 0.55, top + 10), (half * 0.93, rim - 26), (half, rim, 1), (half * 0.5, rim + 6), (0, rim + 8)])
+    c.part(
+        mirrored([(0, rim - 6), (half * 0.9, rim - 3), (half * 0.9, rim + 3), (0, rim + 9)]),
+        Cloth.plain((1.0, 0.90, 0.66), sheen=0.2),
+        FLAT,
+    )
+    dome = mirrored(
+        [
+            (0, top),
+            (half * 0.55, top + 10),
+            (half * 0.93, rim - 26),
+            (half, rim, 1),
+            (half * 0.5, rim + 6),
+            (0, rim + 8),
+        ]
+    )
     _lit(c, dome, replace(r.cloth(0.9), sheen=0.9), 0, rim + 4, 30, fan=0.9)
     buttons(c, r, [(0, top - 1)], 4)
 
 
 def _globe(c: Canvas, r: Recipe) -> None:
     kind, metal = r.maybe(0.5), Cloth.plain(lighter(r.palette.inks[-1], -0.1), sheen=0.7)
-    c.part(mirrored([(0, FLOOR - 8), (34, FLOOR - 7), (36, FLOOR - 1), (0, FLOOR + 2)]), metal, Relief(puff=3, round=0.8))
+    c.part(
+        mirrored([(0, FLOOR - 8), (34, FLOOR - 7), (36, FLOOR - 1), (0, FLOOR + 2)]),
+        metal,
+        Relief(puff=3, round=0.8),
+    )
     if kind:
         radius = r.u(38, 50)
         y = FLOOR - r.u(120, 150) - radius
         c.part(rounded(-2.2, y, 2.2, FLOOR - 5, 1), metal, Relief(puff=1.5, round=0.8))
-        c.part(ellipse(0, y, radius), Cloth.plain((0.985, 0.97, 0.93), sheen=0.3), Relief(puff=radius * 0.45, height=0.35, round=0.22))
+        c.part(
+            ellipse(0, y, radius),
+            Cloth.plain((0.985, 0.97, 0.93), sheen=0.3),
+            Relief(puff=radius * 0.45, height=0.35, round=0.22),
+        )
         c.glow(0, y, radius * 0.75, (1.0, 0.98, 0.9), 0.6)
         return
     half, top = r.u(44, 56), r.u(70, 88)
     low = top + r.u(62, 80)
-    c.part(rounded(-2.6, low - 4, 2.6, FLOOR - 5, 1), wood(r) if r.maybe(0.5) else metal, Relief(puff=1.5, round=0.8))
-    _lit(c, mirrored([(0, top), (half * r.u(0.85, 1.0), top + 1, 1), (half, low, 1), (0, low + 3)]), r.of(lighter(r.palette.main, 0.25)), 0, low - 18, 36)
+    c.part(
+        rounded(-2.6, low - 4, 2.6, FLOOR - 5, 1),
+        wood(r) if r.maybe(0.5) else metal,
+        Relief(puff=1.5, round=0.8),
+    )
+    _lit(
+        c,
+        mirrored([(0, top), (half * r.u(0.85, 1.0), top + 1, 1), (half, low, 1), (0, low + 3)]),
+        r.of(lighter(r.palette.main, 0.25)),
+        0,
+        low - 18,
+        36,
+    )
 
 
 def _worklight(c: Canvas, r: Recipe) -> None:
     metal = Cloth.plain((0.13, 0.13, 0.14), sheen=0.8)
-    c.part(mirrored([(0, FLOOR - 16), (44, FLOOR - 15, 1), (50, FLOOR, 1), (0, FLOOR + 3)]), r.second if r.maybe(0.4) else metal, Relief(puff=4, round=0.5))
+    c.part(
+        mirrored([(0, FLOOR - 16), (44, FLOOR - 15, 1), (50, FLOOR, 1), (0, FLOOR + 3)]),
+        r.second if r.maybe(0.4) else metal,
+        Relief(puff=4, round=0.5),
+    )
     elbow, head = (-38.0, 178.0), (16.0, 96.0)
     for a, b in (((0.0, FLOOR - 14), elbow), (elbow, head)):
         for dx in (-3.5, 3.5):
-            c.part([(a[0] + dx - 1.8, a[1], 1), (a[0] + dx + 1.8, a[1], 1), (b[0] + dx + 1.8, b[1], 1), (b[0] + dx - 1.8, b[1], 1)], r.of(r.palette.inks[0], sheen=0.7), Relief(puff=1.5, lift=0.2))
+            c.part(
+                [
+                    (a[0] + dx - 1.8, a[1], 1),
+                    (a[0] + dx + 1.8, a[1], 1),
+                    (b[0] + dx + 1.8, b[1], 1),
+                    (b[0] + dx - 1.8, b[1], 1),
+                ],
+                r.of(r.palette.inks[0], sheen=0.7),
+                Relief(puff=1.5, lift=0.2),
+            )
     c.dots([elbow, (0, FLOOR - 18), head], 6.5, metal)
     c.part([(58, 150), (74, 128), (84, 140), (70, 160)], Cloth.plain((1.0, 0.93, 0.68)), FLAT)
     shade: list[Anchor] = [(10, 86), (24, 74), (44, 80), (92, 118, 1), (88, 142), (44, 164, 1), (16, 112)]
@@ -93,8 +158,23 @@ def _worklight(c: Canvas, r: Recipe) -> None:
 def _classic(c: Canvas, r: Recipe) -> None:
     top, low = r.u(54, 66), r.u(136, 150)
     upper, half = r.u(34, 44), r.u(64, 76)
-    c.part(mirrored([(0, FLOOR - 9), (38, FLOOR - 8, 1), (40, FLOOR, 1), (0, FLOOR + 3)]), r.hard, Relief(puff=2.5, round=0.8))
-    body = mirrored([(0, low + 12), (9, low + 14), (10, low + 26), (r.u(30, 40), low + 60), (r.u(24, 34), FLOOR - 40), (12, FLOOR - 16), (22, FLOOR - 8, 1), (0, FLOOR - 6)])
+    c.part(
+        mirrored([(0, FLOOR - 9), (38, FLOOR - 8, 1), (40, FLOOR, 1), (0, FLOOR + 3)]),
+        r.hard,
+        Relief(puff=2.5, round=0.8),
+    )
+    body = mirrored(
+        [
+            (0, low + 12),
+            (9, low + 14),
+            (10, low + 26),
+            (r.u(30, 40), low + 60),
+            (r.u(24, 34), FLOOR - 40),
+            (12, FLOOR - 16),
+            (22, FLOOR - 8, 1),
+            (0, FLOOR - 6),
+        ]
+    )
     c.part(body, replace(r.cloth(0.7), sheen=1.0, satin=0.1), Relief(puff=5, round=1.0, fan=0.6))
     c.part(rounded(-4, low - 2, 4, low + 14, 1), r.hard, Relief(puff=2, round=0.8))
     for y, w in ((low + 14, 10.0), (FLOOR - 15, 14.0)):
@@ -104,8 +184,20 @@ def _classic(c: Canvas, r: Recipe) -> None:
         (((upper * t, top + 2), ((upper + half) / 2 * t * 0.97, (top + low) / 2), (half * t, low)), 6.0, 0.7)
         for t in np.linspace(-0.92, 0.92, count)
     )
-    shade = mirrored([(0, top - 2), (upper, top, 1), ((upper + half) / 2 - 4, (top + low) / 2), (half, low, 1), (0, low + 5)])
-    c.part(shade, replace(r.of(lighter(r.palette.main, 0.12)), satin=0.2), Relief(puff=5, round=0.7, folds=folds, lift=0.4))
+    shade = mirrored(
+        [
+            (0, top - 2),
+            (upper, top, 1),
+            ((upper + half) / 2 - 4, (top + low) / 2),
+            (half, low, 1),
+            (0, low + 5),
+        ]
+    )
+    c.part(
+        shade,
+        replace(r.of(lighter(r.palette.main, 0.12)), satin=0.2),
+        Relief(puff=5, round=0.7, folds=folds, lift=0.4),
+    )
     c.glow(0, low - 20, 38, (1.0, 0.9, 0.68), 0.42)
     for y, w in ((top, upper), (low, half)):
         c.lines([[(-w, y), (0, y + (5 if y == low else -2)), (w, y)]], r.palette.trim, width=3.2)
@@ -117,7 +209,12 @@ def _classic(c: Canvas, r: Recipe) -> None:
 # cut -> profiles: half-widths down the height, from lip to foot
 _PROFILES: dict[str, tuple[tuple[float, ...], ...]] = {
     "retro": ((24, 17, 30, 60, 66, 46, 30), (34, 22, 48, 40, 62, 52, 36), (18, 16, 17, 40, 66, 66, 40)),
-    "minimalist": ((30, 32, 35, 37, 37, 35, 31), (14, 13, 22, 46, 54, 46, 28), (44, 44, 43, 41, 38, 34, 28), (16, 15, 15, 18, 34, 42, 30)),
+    "minimalist": (
+        (30, 32, 35, 37, 37, 35, 31),
+        (14, 13, 22, 46, 54, 46, 28),
+        (44, 44, 43, 41, 38, 34, 28),
+        (16, 15, 15, 18, 34, 42, 30),
+    ),
     "street": ((48, 34, 50, 32, 50, 34, 44), (40, 56, 40, 56, 40, 56, 44), (28, 28, 58, 58, 58, 34, 34)),
     "luxury": ((36, 20, 22, 52, 58, 34, 28), (44, 26, 30, 46, 40, 22, 34), (30, 22, 46, 58, 50, 30, 32)),
 }
@@ -127,7 +224,7 @@ def vase(c: Canvas, r: Recipe) -> float:
     """A vase, sometimes with stems; answers the y of its floor."""
     options = _PROFILES[r.cut]
     profile = np.array(options[int(r.rng.integers(len(options)))]) * r.u(0.9, 1.08)
-    height = {"retro": 158.0, "minimalist": 150.0, "street": 150.0, "luxury": 176.0}[r.cut] * r.u(0.9, 1.08)
+    height = {"retro": 158.0, "minimalist": 150.0, "street": 150.0, "luxury": 166.0}[r.cut] * r.u(0.9, 1.06)
     top = FLOOR - height
     if r.maybe(0.5):
         _stems(c, r, top, float(profile[0]))
@@ -138,15 +235,29 @@ def vase(c: Canvas, r: Recipe) -> float:
     half += [(float(profile[-1]), FLOOR, 1), (0, FLOOR + 4)]
     c.part(ellipse(0, top, float(profile[0]), 5), r.of(lighter(r.palette.main, -0.55)), FLAT)
     glaze = {"retro": 0.7, "minimalist": 0.12, "street": 0.45, "luxury": 1.0}[r.cut]
-    c.part([*mirrored(half[1:-1] + [half[-1]]), (0, top + 6)], replace(r.cloth(0.85), sheen=glaze), Relief(puff=6, round=0.95, fan=0.75, height=0.8, lift=0.25))
+    c.part(
+        [*mirrored(half[1:-1] + [half[-1]]), (0, top + 6)],
+        replace(r.cloth(0.85), sheen=glaze),
+        Relief(puff=6, round=0.95, fan=0.75, height=0.8, lift=0.25),
+    )
     _vase_details(c, r, profile, ys)
     return FLOOR
 
 
-def _vase_details(c: Canvas, r: Recipe, profile: np.ndarray[tuple[int, ...], np.dtype[np.float64]], ys: np.ndarray[tuple[int, ...], np.dtype[np.float64]]) -> None:
+def _vase_details(
+    c: Canvas,
+    r: Recipe,
+    profile: np.ndarray[tuple[int, ...], np.dtype[np.float64]],
+    ys: np.ndarray[tuple[int, ...], np.dtype[np.float64]],
+) -> None:
     def ring(k: int, colour: Colour, width: float, opacity: float = 0.95) -> None:
         w, y = float(profile[k]) + 1, float(ys[k])
-        c.lines([[(-w, y), (-w * 0.6, y + 4), (0, y + 6), (w * 0.6, y + 4), (w, y)]], colour, width=width, opacity=opacity)
+        c.lines(
+            [[(-w, y), (-w * 0.6, y + 4), (0, y + 6), (w * 0.6, y + 4), (w, y)]],
+            colour,
+            width=width,
+            opacity=opacity,
+        )
 
     if r.cut == "luxury":
         for k in (0, 1, 5):
@@ -155,7 +266,12 @@ def _vase_details(c: Canvas, r: Recipe, profile: np.ndarray[tuple[int, ...], np.
             ring(k, lighter(r.palette.trim, 0.55), 0.9, 0.7)
         if r.maybe(0.5):
             x, y = float(profile[3]), float(ys[3])
-            handle: list[Anchor] = [(float(profile[1]), float(ys[1])), (x + 6, float(ys[1]) - 2), (x + 16, (float(ys[1]) + y) / 2), (x - 2, y)]
+            handle: list[Anchor] = [
+                (float(profile[1]), float(ys[1])),
+                (x + 6, float(ys[1]) - 2),
+                (x + 16, (float(ys[1]) + y) / 2),
+                (x - 2, y),
+            ]
             for side in (handle, flipped(handle)):
                 c.lines([side], lighter(r.palette.trim, -0.3), width=5, clip=False)
                 c.lines([side], r.palette.trim, width=3.4, clip=False)
@@ -172,8 +288,10 @@ def _stems(c: Canvas, r: Recipe, top: float, half: float) -> None:
     green: Colour = (0.36, 0.42, 0.26) if r.cut != "minimalist" else (0.66, 0.58, 0.44)
     for k in range(count):
         lean = (k + 0.5) / count * 2 - 1
-        x, y = lean * r.u(44, 62), top - r.u(52, 84) + abs(lean) * 18
-        c.lines([[(lean * half * 0.5, top + 4), (x * 0.5, (top + y) / 2), (x, y)]], green, width=1.6, clip=False)
+        x, y = lean * r.u(44, 62), top - r.u(40, 62) + abs(lean) * 16
+        c.lines(
+            [[(lean * half * 0.5, top + 4), (x * 0.5, (top + y) / 2), (x, y)]], green, width=1.6, clip=False
+        )
         if r.cut == "minimalist":  # dried grass
             plume: list[Anchor] = [(x * 0.86, y + 30), (x - 6, y + 8), (x + lean * 4, y - 16), (x + 7, y + 6)]
             c.part(plume, Cloth.plain((0.86, 0.79, 0.66), grain=0.1), Relief(puff=4, height=0.8, lift=0.1))
@@ -183,8 +301,14 @@ def _stems(c: Canvas, r: Recipe, top: float, half: float) -> None:
         petals = 7 if r.cut == "retro" else 5
         for j in range(petals):
             a = 2 * np.pi * j / petals + lean
-            c.part(ellipse(x + 0.62 * size * np.cos(a), y + 0.62 * size * np.sin(a), size * 0.5, n=20), Cloth.plain(ink, sheen=0.3), Relief(puff=2.5, height=0.9, lift=0.3))
-        c.dots([(x, y)], size * 0.34, Cloth.plain(r.palette.trim if r.cut == "luxury" else (0.93, 0.76, 0.30)))
+            c.part(
+                ellipse(x + 0.62 * size * np.cos(a), y + 0.62 * size * np.sin(a), size * 0.5, n=20),
+                Cloth.plain(ink, sheen=0.3),
+                Relief(puff=2.5, height=0.9, lift=0.3),
+            )
+        c.dots(
+            [(x, y)], size * 0.34, Cloth.plain(r.palette.trim if r.cut == "luxury" else (0.93, 0.76, 0.30))
+        )
 
 
 # --- chair -----------------------------------------------------------------------------------------------------------
@@ -196,9 +320,20 @@ def chair(c: Canvas, r: Recipe) -> float:
     return FLOOR
 
 
-def _legs(c: Canvas, stuff: Cloth, half: float, top: float, splay: float, w0: float, w1: float, *, back: float = 0.6) -> None:
+def _legs(
+    c: Canvas, stuff: Cloth, half: float, top: float, splay: float, w0: float, w1: float, *, back: float = 0.6
+) -> None:
     for s in (-1, 1):
-        leg(c, stuff.shaded(0.7), s * half * back, top, s * (half * back + splay * 0.5), FLOOR - 14, w0 * 0.85, w1)
+        leg(
+            c,
+            stuff.shaded(0.7),
+            s * half * back,
+            top,
+            s * (half * back + splay * 0.5),
+            FLOOR - 14,
+            w0 * 0.85,
+            w1,
+        )
     for s in (-1, 1):
         leg(c, stuff, s * half, top, s * (half + splay), FLOOR, w0, w1)
 
@@ -207,15 +342,44 @@ def _shell(c: Canvas, r: Recipe) -> None:
     half, top, seat = r.u(58, 68), r.u(74, 96), r.u(196, 206)
     _legs(c, wood(r), half * 0.72, seat + 18, 16, 5, 2.6)
     cloth = r.cloth()
-    back = mirrored([(0, top), (half * 0.7, top + 10), (half * 1.02, top + 62), (half * 0.96, seat - 6), (half * 0.86, seat + 16), (0, seat + 22)])
+    back = mirrored(
+        [
+            (0, top),
+            (half * 0.7, top + 10),
+            (half * 1.02, top + 62),
+            (half * 0.96, seat - 6),
+            (half * 0.86, seat + 16),
+            (0, seat + 22),
+        ]
+    )
     c.part(back, r.second if r.maybe(0.4) else cloth, Relief(puff=9, height=1.2))
-    inner = mirrored([(0, top + 10), (half * 0.58, top + 20), (half * 0.84, top + 66), (half * 0.78, seat), (0, seat + 6)])
+    inner = mirrored(
+        [(0, top + 10), (half * 0.58, top + 20), (half * 0.84, top + 66), (half * 0.78, seat), (0, seat + 6)]
+    )
     c.part(inner, cloth, Relief(puff=10, height=-0.7, lift=0.15))
     buttons(c, r, [(x, top + y) for y in (48, 78) for x in (-24, 0, 24)], 2.6)
     for s in (-1, 1):
-        arm: list[Anchor] = [(s * half * 0.78, seat - 34), (s * half * 1.1, seat - 40), (s * half * 1.16, seat), (s * half * 0.95, seat + 22), (s * half * 0.72, seat + 8)]
+        arm: list[Anchor] = [
+            (s * half * 0.78, seat - 34),
+            (s * half * 1.1, seat - 40),
+            (s * half * 1.16, seat),
+            (s * half * 0.95, seat + 22),
+            (s * half * 0.72, seat + 8),
+        ]
         c.part(arm, r.second, Relief(puff=7, height=1.2, lift=0.45))
-    c.part(mirrored([(0, seat - 6), (half * 0.74, seat - 4), (half * 0.84, seat + 10), (half * 0.7, seat + 24), (0, seat + 27)]), cloth, Relief(puff=7, height=1.3, lift=0.5, shift=(40, 50)))
+    c.part(
+        mirrored(
+            [
+                (0, seat - 6),
+                (half * 0.74, seat - 4),
+                (half * 0.84, seat + 10),
+                (half * 0.7, seat + 24),
+                (0, seat + 27),
+            ]
+        ),
+        cloth,
+        Relief(puff=7, height=1.3, lift=0.5, shift=(40, 50)),
+    )
 
 
 def _plain_chair(c: Canvas, r: Recipe) -> None:
@@ -225,14 +389,34 @@ def _plain_chair(c: Canvas, r: Recipe) -> None:
         leg(c, frame.shaded(0.72), s * half * 0.72, seat, s * half * 0.74, FLOOR - 15, 3, 2.4)
         leg(c, frame, s * half * 0.94, top, s * half * 0.9, seat + 6, 3.2, 3.2)
     if r.maybe(0.5):
-        c.part(mirrored([(0, top + 2), (half, top + 4, 1), (half, top + 34, 1), (0, top + 38)]), r.cloth(), Relief(puff=4, lift=0.4))
+        c.part(
+            mirrored([(0, top + 2), (half, top + 4, 1), (half, top + 34, 1), (0, top + 38)]),
+            r.cloth(),
+            Relief(puff=4, lift=0.4),
+        )
     else:
         for x in np.linspace(-half * 0.7, half * 0.7, 6):
             leg(c, frame, float(x), top + 6, float(x), seat + 2, 1.7, 1.7)
-        c.part(mirrored([(0, top - 5), (half, top - 3, 1), (half, top + 8, 1), (0, top + 7)]), frame, Relief(puff=3, lift=0.4))
+        c.part(
+            mirrored([(0, top - 5), (half, top - 3, 1), (half, top + 8, 1), (0, top + 7)]),
+            frame,
+            Relief(puff=3, lift=0.4),
+        )
     for s in (-1, 1):
         leg(c, frame, s * half, seat + 6, s * (half + 2), FLOOR, 3.6, 2.6)
-    c.part(mirrored([(0, seat - 6), (half * 0.9, seat - 6, 1), (half + 7, seat + 9, 1), (half + 6, seat + 17, 1), (0, seat + 18)]), r.cloth(), Relief(puff=5, height=1.1, lift=0.5, shift=(0, 60)))
+    c.part(
+        mirrored(
+            [
+                (0, seat - 6),
+                (half * 0.9, seat - 6, 1),
+                (half + 7, seat + 9, 1),
+                (half + 6, seat + 17, 1),
+                (0, seat + 18),
+            ]
+        ),
+        r.cloth(),
+        Relief(puff=5, height=1.1, lift=0.5, shift=(0, 60)),
+    )
     c.lines([[(-half - 6, seat + 9.5), (half + 6, seat + 9.5)]], r.seam, width=0.6, opacity=0.4)
 
 
@@ -241,35 +425,127 @@ def _bucket(c: Canvas, r: Recipe) -> None:
     metal = Cloth.plain((0.12, 0.12, 0.13), sheen=0.8)
     c.part(rounded(-6, seat + 10, 6, FLOOR - 22, 2), metal, Relief(puff=2.5, round=0.8))
     for x in (-62.0, -34.0, 0.0, 34.0, 62.0):
-        c.part([(-5, FLOOR - 30, 1), (5, FLOOR - 30, 1), (x + 5, FLOOR - 9, 1), (x - 5, FLOOR - 9, 1)], metal, Relief(puff=2.5))
+        c.part(
+            [(-5, FLOOR - 30, 1), (5, FLOOR - 30, 1), (x + 5, FLOOR - 9, 1), (x - 5, FLOOR - 9, 1)],
+            metal,
+            Relief(puff=2.5),
+        )
         c.part(ellipse(x, FLOOR - 5, 6.5), metal.shaded(0.7), Relief(puff=2.5))
     cloth = r.cloth()
-    back = mirrored([(0, top), (half * 0.62, top + 3), (half * 0.66, top + 22), (half * 1.02, top + 44), (half * 0.98, seat - 40), (half * 1.08, seat - 8), (0, seat + 4)])
+    back = mirrored(
+        [
+            (0, top),
+            (half * 0.62, top + 3),
+            (half * 0.66, top + 22),
+            (half * 1.02, top + 44),
+            (half * 0.98, seat - 40),
+            (half * 1.08, seat - 8),
+            (0, seat + 4),
+        ]
+    )
     c.part(back, r.second, Relief(puff=8, height=1.2))
-    c.part(mirrored([(0, top + 8), (half * 0.4, top + 10), (half * 0.46, top + 30), (half * 0.66, top + 54), (half * 0.62, seat - 20), (0, seat - 8)]), cloth, Relief(puff=7, height=1.0, lift=0.4))
+    c.part(
+        mirrored(
+            [
+                (0, top + 8),
+                (half * 0.4, top + 10),
+                (half * 0.46, top + 30),
+                (half * 0.66, top + 54),
+                (half * 0.62, seat - 20),
+                (0, seat - 8),
+            ]
+        ),
+        cloth,
+        Relief(puff=7, height=1.0, lift=0.4),
+    )
     for s in (-1, 1):
-        c.lines([[(s * half * 0.84, top + 46), (s * half * 0.80, seat - 40), (s * half * 0.9, seat - 12)]], r.palette.inks[1], width=4)
+        c.lines(
+            [[(s * half * 0.84, top + 46), (s * half * 0.80, seat - 40), (s * half * 0.9, seat - 12)]],
+            r.palette.inks[1],
+            width=4,
+        )
         c.part(ellipse(s * half * 0.34, top + 34, 7, 4.5), metal.shaded(0.5), FLAT)
-        c.part(rounded(min(s * (half + 4), s * (half + 20)), seat - 46, max(s * (half + 4), s * (half + 20)), seat - 36, 4), metal, Relief(puff=3, lift=0.3))
+        c.part(
+            rounded(
+                min(s * (half + 4), s * (half + 20)),
+                seat - 46,
+                max(s * (half + 4), s * (half + 20)),
+                seat - 36,
+                4,
+            ),
+            metal,
+            Relief(puff=3, lift=0.3),
+        )
         leg(c, metal, s * (half + 12), seat - 38, s * (half + 6), seat + 4, 3.5, 3.5)
-    c.part(mirrored([(0, seat - 14), (half * 1.0, seat - 16), (half * 1.24, seat + 4), (half * 1.1, seat + 18), (0, seat + 20)]), r.around(), Relief(puff=8, height=1.3, lift=0.5, shift=(30, 80)))
+    c.part(
+        mirrored(
+            [
+                (0, seat - 14),
+                (half * 1.0, seat - 16),
+                (half * 1.24, seat + 4),
+                (half * 1.1, seat + 18),
+                (0, seat + 20),
+            ]
+        ),
+        r.around(),
+        Relief(puff=8, height=1.3, lift=0.5, shift=(30, 80)),
+    )
 
 
 def _wing(c: Canvas, r: Recipe) -> None:
     half, top, seat = r.u(56, 64), r.u(58, 72), r.u(196, 206)
     _legs(c, r.hard if r.maybe(0.5) else wood(r), half * 0.9, seat + 36, 4, 5, 2.6, back=0.66)
     cloth = replace(r.cloth(), sheen=0.75, satin=max(0.2, r.cloth().satin * 0.6))
-    back = mirrored([(0, top - 8), (half * 0.6, top), (half * 0.98, top + 8), (half * 1.02, seat - 40), (half, seat + 10), (0, seat + 12)])
+    back = mirrored(
+        [
+            (0, top - 8),
+            (half * 0.6, top),
+            (half * 0.98, top + 8),
+            (half * 1.02, seat - 40),
+            (half, seat + 10),
+            (0, seat + 12),
+        ]
+    )
     c.part(back, cloth, Relief(puff=9, height=1.1))
-    tufts = [(x + 9 * (k % 2), top + 26 + 22 * k) for k in range(4) for x in (-36, -18, 0, 18) + ((36,) if k % 2 == 0 else ())]
-    c.lines([[(x, y), (x + d, y + 22)] for x, y in tufts[:-4] for d in (-9, 9)], lighter(r.palette.main, -0.5), width=1.2, opacity=0.6)
+    tufts = [
+        (x + 9 * (k % 2), top + 26 + 22 * k)
+        for k in range(4)
+        for x in (-36, -18, 0, 18) + ((36,) if k % 2 == 0 else ())
+    ]
+    c.lines(
+        [[(x, y), (x + d, y + 22)] for x, y in tufts[:-4] for d in (-9, 9)],
+        lighter(r.palette.main, -0.5),
+        width=1.2,
+        opacity=0.6,
+    )
     buttons(c, r, tufts, 2.2)
     for s in (-1, 1):
-        wing: list[Anchor] = [(s * half * 0.86, top + 2), (s * half * 1.12, top + 20), (s * half * 1.08, seat - 54), (s * half * 1.24, seat - 44), (s * half * 1.22, seat + 30), (s * half * 0.92, seat + 34, 1), (s * half * 0.84, seat - 30)]
+        wing: list[Anchor] = [
+            (s * half * 0.86, top + 2),
+            (s * half * 1.12, top + 20),
+            (s * half * 1.08, seat - 54),
+            (s * half * 1.24, seat - 44),
+            (s * half * 1.22, seat + 30),
+            (s * half * 0.92, seat + 34, 1),
+            (s * half * 0.84, seat - 30),
+        ]
         c.part(wing, cloth, Relief(puff=7, height=1.2, lift=0.5, shift=(20, 33)))
-        c.lines([[(s * half * 0.99, seat - 40), (s * half * 1.0, seat + 30)]], r.palette.trim, width=1.6, dash=(1.2, 1.4))
-    c.part(rounded(-half * 0.9, seat - 14, half * 0.9, seat + 12, 9), cloth, Relief(puff=6, height=1.3, lift=0.5, shift=(51, 10)))
-    c.part(rounded(-half * 1.02, seat + 12, half * 1.02, seat + 38, 4), cloth, Relief(puff=5, lift=0.4, shift=(80, 20)))
+        c.lines(
+            [[(s * half * 0.99, seat - 40), (s * half * 1.0, seat + 30)]],
+            r.palette.trim,
+            width=1.6,
+            dash=(1.2, 1.4),
+        )
+    c.part(
+        rounded(-half * 0.9, seat - 14, half * 0.9, seat + 12, 9),
+        cloth,
+        Relief(puff=6, height=1.3, lift=0.5, shift=(51, 10)),
+    )
+    c.part(
+        rounded(-half * 1.02, seat + 12, half * 1.02, seat + 38, 4),
+        cloth,
+        Relief(puff=5, lift=0.4, shift=(80, 20)),
+    )
     c.dots([(float(x), seat + 34) for x in np.linspace(-half * 0.95, half * 0.95, 17)], 1.5, r.hard)
 
 
@@ -295,39 +571,99 @@ def sofa(c: Canvas, r: Recipe) -> float:
     if r.cut != "street":
         _legs(c, frame, half * 0.86, low - 4, splay, 5, 2.6 if r.cut != "minimalist" else 4, back=0.5)
     if r.cut == "luxury":
-        back: list[Anchor] = mirrored([(0, top - 14), (half * 0.4, top - 8), (half * 0.75, top + 4), (half * 0.98, top + 10), (half * 0.98, seat + 10, 1), (0, seat + 10)])
+        back: list[Anchor] = mirrored(
+            [
+                (0, top - 14),
+                (half * 0.4, top - 8),
+                (half * 0.75, top + 4),
+                (half * 0.98, top + 10),
+                (half * 0.98, seat + 10, 1),
+                (0, seat + 10),
+            ]
+        )
         c.part(back, cloth, Relief(puff=8, height=1.1))
     else:
-        c.part(rounded(-half * 0.97, top, half * 0.97, seat + 12, radius), cloth.shaded(0.94), Relief(puff=7, height=1.1))
+        c.part(
+            rounded(-half * 0.97, top, half * 0.97, seat + 12, radius),
+            cloth.shaded(0.94),
+            Relief(puff=7, height=1.1),
+        )
     _cushions(c, r, cloth, half - arm, top, seat, low, cushions, radius)
     for s in (-1, 1):
         x0, x1 = sorted((s * (half - arm), s * (half + 3)))
-        c.part(rounded(x0, arm_top, x1, low, max(radius, 5)), cloth, Relief(puff=7, height=1.25, lift=0.5, shift=(63, 22)))
+        c.part(
+            rounded(x0, arm_top, x1, low, max(radius, 5)),
+            cloth,
+            Relief(puff=7, height=1.25, lift=0.5, shift=(63, 22)),
+        )
         if r.cut == "luxury":
-            c.part(ellipse((x0 + x1) / 2, arm_top + 13, arm * 0.56), cloth.shaded(0.92), Relief(puff=5, height=1.3, lift=0.5))
+            c.part(
+                ellipse((x0 + x1) / 2, arm_top + 13, arm * 0.56),
+                cloth.shaded(0.92),
+                Relief(puff=5, height=1.3, lift=0.5),
+            )
             c.dots([((x0 + x1) / 2, arm_top + 13)], 3, r.hard)
     if r.cut == "retro":
         c.part(rounded(-half, low - 7, half, low, 1), frame, Relief(puff=2.5, lift=0.3))
     return FLOOR
 
 
-def _cushions(c: Canvas, r: Recipe, cloth: Cloth, inner: float, top: float, seat: float, low: float, count: int, radius: float) -> None:
+def _cushions(
+    c: Canvas,
+    r: Recipe,
+    cloth: Cloth,
+    inner: float,
+    top: float,
+    seat: float,
+    low: float,
+    count: int,
+    radius: float,
+) -> None:
     width = 2 * inner / count
+    c.part(rounded(-inner, seat - 8, inner, low, 2), cloth.shaded(0.55), FLAT)
     for k in range(count):
         x0 = -inner + k * width
         if r.cut != "luxury":
-            c.part(rounded(x0 + 0.8, top + 8, x0 + width - 0.8, seat + 4, radius), cloth, Relief(puff=8, height=1.25, lift=0.35, shift=(11 * k, 7)))
+            c.part(
+                rounded(x0 + 0.8, top + 8, x0 + width - 0.8, seat + 4, radius),
+                cloth,
+                Relief(puff=8, height=1.25, lift=0.35, shift=(11 * k, 7)),
+            )
             if r.cut == "retro":
                 buttons(c, r, [(x0 + width / 2, (top + seat) / 2 + 4)], 3)
     if r.cut == "luxury":
-        tufts = [(float(x), top + 14 + 19 * k) for k in range(3) for x in np.arange(-60 + 10 * (k % 2), 66, 20.0)]
-        c.lines([[(x, y), (x + d, y + 19)] for x, y in tufts for d in (-10, 10) if y < top + 40], lighter(r.palette.main, -0.5), width=1.2, opacity=0.6)
+        tufts = [
+            (float(x), top + 14 + 19 * k) for k in range(3) for x in np.arange(-60 + 10 * (k % 2), 66, 20.0)
+        ]
+        c.lines(
+            [[(x, y), (x + d, y + 19)] for x, y in tufts for d in (-10, 10) if y < top + 40],
+            lighter(r.palette.main, -0.5),
+            width=1.2,
+            opacity=0.6,
+        )
         buttons(c, r, tufts, 2.3)
     for k in range(count):
         x0 = -inner + k * width
-        c.part(rounded(x0 + 0.5, seat - 4, x0 + width - 0.5, seat + 22, min(radius, 9)), cloth, Relief(puff=6, height=1.35, lift=0.5, shift=(17 * k + 5, 30)))
+        c.part(
+            rounded(x0 + 0.5, seat - 4, x0 + width - 0.5, seat + 22, min(radius, 9)),
+            cloth,
+            Relief(puff=6, height=1.35, lift=0.5, shift=(17 * k + 5, 30)),
+        )
     c.part(rounded(-inner - 2, seat + 20, inner + 2, low, 3), cloth.shaded(0.9), Relief(puff=4, lift=0.35))
     if r.maybe(0.75):
         x = float(r.rng.choice([-1, 1])) * inner * 0.62
-        pillow: list[Anchor] = [(x - 20, seat - 34, 1), (x, seat - 31), (x + 20, seat - 34, 1), (x + 18, seat - 14), (x + 20, seat + 3, 1), (x, seat), (x - 20, seat + 3, 1), (x - 18, seat - 14)]
-        c.part(pillow, r.second if r.cut != "retro" else r.of(r.palette.inks[-1]), Relief(puff=8, height=1.3, lift=0.5))
+        pillow: list[Anchor] = [
+            (x - 20, seat - 34, 1),
+            (x, seat - 31),
+            (x + 20, seat - 34, 1),
+            (x + 18, seat - 14),
+            (x + 20, seat + 3, 1),
+            (x, seat),
+            (x - 20, seat + 3, 1),
+            (x - 18, seat - 14),
+        ]
+        c.part(
+            pillow,
+            r.second if r.cut != "retro" else r.of(r.palette.inks[-1]),
+            Relief(puff=8, height=1.3, lift=0.5),
+        )

@@ -120,5 +120,7 @@ def _jitter(colour: Colour, rng: np.random.Generator) -> Colour:
     h, s, v = colorsys.rgb_to_hsv(*colour)
     dh, ds, dv = rng.normal(0, (0.008, 0.03, 0.025))
     scale = min(s * 4, 1.0)  # greys stay grey
-    r, g, b = colorsys.hsv_to_rgb((h + dh) % 1, float(np.clip(s + ds * scale, 0, 1)), float(np.clip(v + dv, 0.05, 0.97)))
+    r, g, b = colorsys.hsv_to_rgb(
+        (h + dh) % 1, float(np.clip(s + ds * scale, 0, 1)), float(np.clip(v + dv, 0.05, 0.97))
+    )
     return (r, g, b)

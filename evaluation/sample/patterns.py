@@ -198,7 +198,9 @@ def plaid(rng: np.random.Generator, p: Palette, scale: float) -> Cloth:
 def corduroy(rng: np.random.Generator, p: Palette, scale: float) -> Cloth:
     """Plain, in upright ribs."""
     xx, _ = grid()
-    return Cloth(ground(p.main), bump=0.25 * np.sin(2 * np.pi * xx / 5).astype(np.float32), grain=0.03, sheen=0.15)
+    return Cloth(
+        ground(p.main), bump=0.25 * np.sin(2 * np.pi * xx / 5).astype(np.float32), grain=0.03, sheen=0.15
+    )
 
 
 # --- minimalist ------------------------------------------------------------------------------------------------------
@@ -264,7 +266,9 @@ def tiedye(rng: np.random.Generator, p: Palette, scale: float) -> Cloth:
     low = np.clip(place.astype(np.int64), 0, len(colours) - 2)
     part = np.clip((place - low) * 2 - 0.5, 0, 1)[..., None]
     streak = 1 + 0.05 * noise(rng, 5)[..., None]
-    return Cloth(np.asarray(np.clip((colours[low] * (1 - part) + colours[low + 1] * part) * streak, 0, 1), np.float32))
+    return Cloth(
+        np.asarray(np.clip((colours[low] * (1 - part) + colours[low + 1] * part) * streak, 0, 1), np.float32)
+    )
 
 
 def splatter(rng: np.random.Generator, p: Palette, scale: float) -> Cloth:
@@ -281,7 +285,9 @@ def splatter(rng: np.random.Generator, p: Palette, scale: float) -> Cloth:
                 draw.rounded_rectangle(((x - w) * s, y * s, (x + w) * s, end * s), radius=w * s, fill=colour)
             for dx, dy in rng.normal(0, r * 1.6, (5, 2)):
                 q = r * rng.uniform(0.08, 0.25)
-                draw.ellipse(((x + dx - q) * s, (y + dy - q) * s, (x + dx + q) * s, (y + dy + q) * s), fill=colour)
+                draw.ellipse(
+                    ((x + dx - q) * s, (y + dy - q) * s, (x + dx + q) * s, (y + dy + q) * s), fill=colour
+                )
 
     return Cloth(printed(paint, p.main))
 
@@ -298,7 +304,9 @@ def scribble(rng: np.random.Generator, p: Palette, scale: float) -> Cloth:
             x = x0 + rng.uniform(40, 80) * scale * (t - 0.5) + 0.4 * b * np.sin(2 * np.pi * a * t)
             y = y0 + b * np.sin(2 * np.pi * a * t + c)
             w = int(rng.uniform(2.5, 5) * s)
-            draw.line([tuple(q) for q in (np.stack([x, y], 1) * s).tolist()], fill=colour, width=w, joint="curve")
+            draw.line(
+                [tuple(q) for q in (np.stack([x, y], 1) * s).tolist()], fill=colour, width=w, joint="curve"
+            )
 
     return Cloth(printed(paint, p.main))
 
@@ -337,16 +345,25 @@ def graphic(rng: np.random.Generator, p: Palette, scale: float) -> Cloth:
         first, second, third = inks[0], inks[1], inks[-1]
         at = lambda pts: [((cx + x * r) * s, (cy + y * r) * s) for x, y in pts]  # noqa: E731
         if kind == 0:
-            draw.polygon(at([(0.15, -1.3), (-0.75, 0.2), (-0.05, 0.2), (-0.3, 1.4), (0.8, -0.25), (0.1, -0.25)]), fill=second)
+            draw.polygon(
+                at([(0.15, -1.3), (-0.75, 0.2), (-0.05, 0.2), (-0.3, 1.4), (0.8, -0.25), (0.1, -0.25)]),
+                fill=second,
+            )
         elif kind == 1:
             draw.ellipse(at([(-1, -1), (1, 1)]), fill=second)
             draw.rectangle(at([(-1.25, -0.22), (1.25, 0.22)]), fill=first)
         elif kind == 2:
-            star = [(np.cos(a) * q, np.sin(a) * q) for k in range(10) for a, q in [(np.pi * (k / 5 - 0.5), 1.2 if k % 2 == 0 else 0.5)]]
+            star = [
+                (np.cos(a) * q, np.sin(a) * q)
+                for k in range(10)
+                for a, q in [(np.pi * (k / 5 - 0.5), 1.2 if k % 2 == 0 else 0.5)]
+            ]
             draw.polygon(at(star), fill=second)
         else:
             for k, colour in enumerate((first, second, third)):
-                draw.rectangle(at([(-1.1 + 0.25 * k, -0.9 + 0.62 * k), (0.7 + 0.25 * k, -0.45 + 0.62 * k)]), fill=colour)
+                draw.rectangle(
+                    at([(-1.1 + 0.25 * k, -0.9 + 0.62 * k), (0.7 + 0.25 * k, -0.45 + 0.62 * k)]), fill=colour
+                )
         widths = rng.uniform(3, 9, 8)
         x = cx - (widths.sum() + 14) / 2
         for w in widths:  # a line of "letters"
@@ -388,9 +405,16 @@ def damask(rng: np.random.Generator, p: Palette, scale: float) -> Cloth:
 
     def paint(draw: ImageDraw.ImageDraw, s: float) -> None:
         for x, y in scattered(rng, step, 0.0):
-            for k, (dx, dy, rx, ry) in enumerate(((0, -5, 3, 6), (-5, 2, 4.5, 2.4), (5, 2, 4.5, 2.4), (0, 6, 2, 4.5), (0, 0.5, 1.6, 1.6))):
+            for k, (dx, dy, rx, ry) in enumerate(
+                ((0, -5, 3, 6), (-5, 2, 4.5, 2.4), (5, 2, 4.5, 2.4), (0, 6, 2, 4.5), (0, 0.5, 1.6, 1.6))
+            ):
                 q = step / 28
-                box = ((x + (dx - rx) * q) * s, (y + (dy - ry) * q) * s, (x + (dx + rx) * q) * s, (y + (dy + ry) * q) * s)
+                box = (
+                    (x + (dx - rx) * q) * s,
+                    (y + (dy - ry) * q) * s,
+                    (x + (dx + rx) * q) * s,
+                    (y + (dy + ry) * q) * s,
+                )
                 draw.ellipse(box, fill=rgb8(tone if k < 4 else p.main))
 
     return Cloth(printed(paint, p.main), sheen=0.7, satin=0.45, grain=0.006)
