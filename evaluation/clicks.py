@@ -6,6 +6,9 @@ from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
+from scipy.special import expit
+
+from recsys.errors import DataError
 
 Floats = npt.NDArray[np.floating]
 
@@ -13,7 +16,9 @@ Floats = npt.NDArray[np.floating]
 def examination(slate: int, eta: float) -> npt.NDArray[np.float64]:
     """(slate,) probability that a rank is looked at: 1 / rank^eta.
 
-    Craswell et al., An experimental comparison of click position-bias models, 2008 (the position-based model).
+    Craswell et al., An experimental comparison of click position-bias models, 2008 (the position-based
+    model); Joachims, Swaminathan and Schnabel, Unbiased learning-to-rank with biased feedback, 2017 (this
+    form of the bias).
 
     Example:
         >>> examination(3, 1.0).round(3).tolist()
@@ -22,19 +27,14 @@ def examination(slate: int, eta: float) -> npt.NDArray[np.float64]:
     return 1 / np.arange(1, slate + 1, dtype=np.float64) ** eta
 
 
-def sigmoid(log_odds: Floats) -> Floats:
-    """Log-odds to probability."""
-    return 1 / (1 + np.exp(-log_odds))
-
-
 def click_probability(log_odds: Floats, eta: float) -> Floats:
-    """(n, K) probability of a click at each rank: examination × sigmoid(log-odds); empty ranks carry -inf.
+    """(n, K) probability of a click: examination of the rank × sigmoid(log-odds); -inf gives 0.
 
     Example:
-        >>> click_probability(np.array([[0.0, 0.0]]), 1.0).tolist()
-        [[0.5, 0.25]]
+        >>> click_probability(np.array([[0.0, 0.0, -np.inf]]), 1.0).tolist()
+        [[0.5, 0.25, 0.0]]
     """
-    return np.asarray(examination(log_odds.shape[1], eta) * sigmoid(log_odds))
+    return np.asarray(examination(log_odds.shape[1], eta) * expit(log_odds))
 
 
 class StyleEffect(Protocol):
@@ -42,25 +42,46 @@ class StyleEffect(Protocol):
 
     @property
     def style_effect(self) -> float:
-        """Mean shift of a click's log-odds over users."""
+        """Mean shift of a click's log-odds over the entries of the taste array, before the penalty."""
         ...
 
     @property
     def recognisability_penalty(self) -> float:
-        """Log-odds lost per unit of recognisability loss."""
+        """Log-odds lost per unit of recognisability loss, >= 0."""
         ...
 
 
 def style_log_odds(taste: Floats, loss: Floats, config: StyleEffect) -> Floats:
-    """What a look adds to the log-odds of a click.
+    """What a look adds to the log-odds of a click: effect × (1 + taste - mean taste) - penalty × loss.
 
-    effect × taste / mean(taste) - penalty × loss: with the mean taken over all entries, ``style_effect`` is the average
-    shift before the penalty; users of negative taste are put off.
+    Taste is centred to mean 1 over all n × K entries, so that ``style_effect`` is exactly the average shift
+    before the penalty, whatever the scale and sign of taste. One unit of taste more is one ``style_effect``
+    more; a user more than one unit below the average is put off. Entries shown without the look belong
+    outside the array, or the average over what is shown differs from ``style_effect``.
 
     Args:
-        taste: (n, K) how much each user likes the look shown, mean not zero.
-        loss: (n, K) recognisability loss of each presentation, in [0, 2].
+        taste: (n, K) how much each user likes the look shown, finite, in the user's own units.
+        loss: (n, K) recognisability loss of each presentation, 1 - cosine, in [0, 2].
         config: Effect and penalty.
+
+    Returns:
+        (n, K) float64.
+
+    Raises:
+        DataError: Different shapes, or NaN or infinite entries.
+
+    Example:
+        >>> from evaluation.simulate import ABConfig
+        >>> taste = np.array([[3.0], [4.0], [5.0]])
+        >>> style_log_odds(taste, np.zeros((3, 1)), ABConfig(style_effect=0.2)).ravel().round(3).tolist()
+        [0.0, 0.2, 0.4]
     """
-    mean = float(np.mean(taste))
-    return np.asarray(config.style_effect * taste / (mean if abs(mean) > 1e-9 else 1.0) - config.recognisability_penalty * loss)
+    taste, loss = np.asarray(taste, np.float64), np.asarray(loss, np.float64)
+    if taste.shape != loss.shape:
+        raise DataError(f"taste {taste.shape} and recognisability loss {loss.shape} must have one shape")
+    if not (np.isfinite(taste).all() and np.isfinite(loss).all()):
+        raise DataError(
+            "taste and recognisability loss must be finite; give users without history the average taste"
+        )
+    centred = 1 + taste - (taste.mean() if taste.size else 0.0)
+    return np.asarray(config.style_effect * centred - config.recognisability_penalty * loss)

@@ -3,60 +3,189 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict
-from typing import Any
+from dataclasses import asdict, dataclass, field
+from typing import Any, Literal
 
-import numpy as np
 import numpy.typing as npt
-from statsmodels.stats.power import TTestIndPower
+import pandas as pd
 
-from evaluation.analyze import Moments, analyze, sample_ratio, segment_effects
-from evaluation.simulate import ABConfig, Arm, Simulation, simulate
+from evaluation.analyze import POWER, Analysis, Result, analyze
+from evaluation.simulate import ABConfig, Arm, simulate
+from recsys.errors import DataError
 
-SRM_ALPHA = 0.001
-GOAL = "clicks_per_user"
-GOAL_METHOD = "Welch + CUPED"
+Verdict = Literal["ship", "roll back", "keep running", "withheld"]
 ASSUMPTION = (
-    "The simulator assumes the effect size of styling; this test validates the analysis and the plan, not the styling. "
+    "The simulator assumes the effect size of styling; "
+    "this test validates the analysis and the plan, not the styling. "
     "Only a real test can say whether stylised presentations sell."
 )
+RULES: dict[Verdict, str] = {
+    "withheld": "withheld while a health check fails "
+    "(sample ratio p < {srm}, no users, missing outcomes, repeated users)",
+    "roll back": "roll back when {goals} is worse at the {level} level{holm}, "
+    "or {guardrails} falls by more than {margin}",
+    "ship": "ship when {goals} is better at the {level} level{holm} and nothing calls for a roll-back",
+    "keep running": "keep running to the planned size while {goals} differs by no more than chance "
+    "at the {level} level{holm}",
+}
 
 
-def decide(results: list[dict[str, Any]], srm_p: float, alpha: float) -> dict[str, Any]:
-    """Ship, roll back, keep running, or withheld.
+@dataclass(frozen=True)
+class Decision:
+    """What to do.
+
+    Attributes:
+        verdict: ship, roll back, keep running, or withheld.
+        rule: The rule that gave this verdict, in words.
+        because: The figures it read.
+    """
+
+    verdict: Verdict
+    rule: str
+    because: tuple[str, ...]
+
+
+def decide(analysis: Analysis, config: ABConfig) -> Decision:
+    """Health first; then harm, then gain.
+
+    A goal counts as better or worse when its Holm-adjusted p-value is at most alpha; with one goal that is:
+    when the 1 - alpha interval of the difference excludes 0. A guardrail is broken when the whole interval of
+    its relative effect lies below -``guardrail_margin``. The rule holds for one look at the planned size:
+    looking again and again until a test says "ship" makes false alarms frequent.
 
     Example:
-        >>> goal = {"metric": GOAL, "method": GOAL_METHOD, "relative": 0.05, "relative_low": 0.02, "relative_high": 0.08, "p_value": 0.001}
-        >>> decide([goal], srm_p=0.4, alpha=0.05)["verdict"], decide([goal], srm_p=1e-5, alpha=0.05)["verdict"]
-        ('ship', 'withheld')
+        >>> log = pd.DataFrame({"arm": [0, 0, 0, 1, 1, 1], "clicks": [1, 2, 3, 11, 12, 13]})
+        >>> config = ABConfig(guardrails=())
+        >>> decide(analyze(log, config), config).verdict
+        'ship'
+        >>> decide(analyze(pd.concat([log, log]).assign(arm=1), config), config).verdict
+        'withheld'
     """
-    goal = next(r for r in results if r["metric"] == GOAL and r["method"] in (GOAL_METHOD, "Welch"))
-    goal = next((r for r in results if r["metric"] == GOAL and r["method"] == GOAL_METHOD), goal)
-    level = f"{1 - alpha:.0%}"
-    if srm_p < SRM_ALPHA:
-        rule = f"withheld whenever the arms' sizes do not fit the planned shares (sample ratio p < {SRM_ALPHA})"
-        return {"verdict": "withheld", "rule": rule, "because": [f"sample ratio p = {srm_p:.2g}"]}
-    if goal["relative"] is None:
-        return {"verdict": "withheld", "rule": "withheld when control has no clicks", "because": ["control has no clicks"]}
-    because = [
-        f"clicks per user {goal['relative']:+.1%}, {level} interval [{goal['relative_low']:+.1%}, {goal['relative_high']:+.1%}]",
-        f"sample ratio p = {srm_p:.2g}",
+    goals, guardrails = analysis.deciding("goal"), analysis.deciding("guardrail")
+    problems = list(analysis.problems)
+    problems += [
+        f"control's {_words(r.metric)} is 0" for r in (*goals, *guardrails) if r.estimate.relative is None
     ]
-    if goal["relative_low"] > 0:
-        return {"verdict": "ship", "rule": f"ship when the {level} interval of clicks per user lies above 0", "because": because}
-    if goal["relative_high"] < 0:
-        return {"verdict": "roll back", "rule": f"roll back when the {level} interval of clicks per user lies below 0", "because": because}
-    return {"verdict": "keep running", "rule": f"keep running while the {level} interval of clicks per user contains 0", "because": because}
+    if problems or not goals:
+        return Decision("withheld", _rule("withheld", config), tuple(problems))
+    found = [r for r in goals if r.adjusted_p_value is not None and r.adjusted_p_value <= config.alpha]
+    worse = any(r.estimate.absolute < 0 for r in found) or any(_broken(r, config) for r in guardrails)
+    verdict: Verdict = "roll back" if worse else "ship" if found else "keep running"
+    because = [_sentence(r, config) for r in (*goals, *guardrails)]
+    because.append(f"sample ratio p = {analysis.srm_p_value:.2g}")
+    if verdict == "keep running" and analysis.minimum_detectable is not None:
+        least = f"{analysis.minimum_detectable:.1%} of {_words(config.goals[0])}"
+        because.append(f"this many users show {least} with {POWER:.0%} power; less often stays unseen")
+    return Decision(verdict, _rule(verdict, config), tuple(because))
 
 
-def minimum_detectable(simulation: Simulation, config: ABConfig, variance_ratio: float, power: float = 0.8) -> float | None:
-    """The smallest relative effect on clicks per user that this design finds with 80 % power."""
-    control = Moments.of(simulation.users.loc[simulation.users["arm"] == 0, "clicks"])
-    n1 = int((simulation.users["arm"] == 1).sum())
-    if control.mean == 0 or control.variance == 0:
-        return None
-    size = TTestIndPower().solve_power(nobs1=control.n, ratio=n1 / control.n, alpha=config.alpha, power=power)
-    return float(size * np.sqrt(control.variance * variance_ratio) / control.mean)
+def _broken(guardrail: Result, config: ABConfig) -> bool:
+    high = guardrail.estimate.relative_high
+    return high is not None and high < -config.guardrail_margin
+
+
+def _sentence(result: Result, config: ABConfig) -> str:
+    e = result.estimate
+    interval = f"{_level(config)} interval [{e.relative_low:+.1%}, {e.relative_high:+.1%}]"
+    p = f"p = {e.p_value:.2g}"
+    if result.adjusted_p_value is not None and len(config.goals) > 1:
+        p += f", adjusted {result.adjusted_p_value:.2g}"
+    kind = " (guardrail)" if result.role == "guardrail" else ""
+    return f"{_words(result.metric)}{kind} {e.relative:+.1%}, {interval}, {p} ({result.method})"
+
+
+def _rule(verdict: Verdict, config: ABConfig) -> str:
+    return RULES[verdict].format(
+        srm=f"{config.srm_alpha:g}",
+        goals=" or ".join(map(_words, config.goals)),
+        guardrails=" or ".join(map(_words, config.guardrails)) or "a guardrail (none is set)",
+        level=_level(config),
+        holm=" (Holm-adjusted)" if len(config.goals) > 1 else "",
+        margin=f"{config.guardrail_margin:.1%} beyond chance" if config.guardrail_margin else "chance",
+    )
+
+
+def _words(metric: str) -> str:
+    return metric.replace("_", " ")
+
+
+def _level(config: ABConfig) -> str:
+    return f"{100 * (1 - config.alpha):.6g}%"
+
+
+@dataclass(frozen=True, eq=False)
+class Experiment:
+    """A test from design to verdict.
+
+    Attributes:
+        design: What was planned, JSON-able.
+        analysis: What the log says.
+        decision: What to do.
+        truth: What only a simulator knows, see `evaluation.simulate.Simulation`; empty for a real test.
+        realised: Likewise.
+        assumption: What a simulated result does not show; "" for a real test.
+    """
+
+    design: Mapping[str, Any]
+    analysis: Analysis
+    decision: Decision
+    truth: Mapping[str, Mapping[str, float | None]] = field(default_factory=dict)
+    realised: Mapping[str, Mapping[str, float | None]] = field(default_factory=dict)
+    assumption: str = ""
+
+    def __post_init__(self) -> None:
+        if self.truth and not self.assumption:
+            raise DataError("a simulated test must carry its assumption; pass assumption=ASSUMPTION")
+
+    def to_json(self) -> dict[str, Any]:
+        """The table ``ab`` of ``metrics.json``: plain numbers, strings, lists and None."""
+        analysis, goals = self.analysis, self.analysis.deciding("goal")
+        srm = analysis.srm_p_value
+        return {
+            "design": dict(self.design),
+            "truth": {metric: dict(v) | self._realised(metric) for metric, v in self.truth.items()},
+            "results": [r.to_json() | self._covers(r) for r in analysis.results],
+            "srm": {
+                "counts": list(analysis.counts),
+                "p_value": srm,
+                "ok": srm is not None and srm >= self.design["srm_alpha"],
+            },
+            "cuped": {"variance_ratio": goals[0].variance_ratio if goals else None},
+            "segments": [dict(row) for row in analysis.segments],
+            "problems": list(analysis.problems),
+            "assumption": self.assumption,
+            "decision": asdict(self.decision) | {"because": list(self.decision.because)},
+        }
+
+    def _realised(self, metric: str) -> dict[str, float | None]:
+        found = self.realised.get(metric, {})
+        return {"realised_absolute": found.get("absolute"), "realised_relative": found.get("relative")}
+
+    def _covers(self, result: Result) -> dict[str, Any]:
+        true = self.truth.get(result.metric, {}).get("absolute")
+        covers = None if true is None else bool(result.estimate.low <= true <= result.estimate.high)
+        return {"truth": true, "covers_truth": covers}
+
+
+def read_experiment(
+    users: pd.DataFrame,
+    config: ABConfig | None = None,
+    *,
+    arms: tuple[str, str] = ("control", "treatment"),
+    segments: tuple[str, ...] = (),
+) -> Experiment:
+    """A real test's user-level table to its verdict; see `analyze` for the columns.
+
+    Example:
+        >>> log = pd.DataFrame({"arm": [0, 0, 0, 1, 1, 1], "clicks": [4, 5, 6, 1, 2, 3]})
+        >>> read_experiment(log, ABConfig(guardrails=())).decision.verdict
+        'roll back'
+    """
+    config = ABConfig() if config is None else config
+    analysis = analyze(users, config, segments=segments)
+    names = ("allocation", "alpha", "goals", "guardrails", "guardrail_margin", "srm_alpha")
+    design = {name: getattr(config, name) for name in names}
+    return Experiment(_design(design, arms, analysis, len(users)), analysis, decide(analysis, config))
 
 
 def run_experiment(
@@ -67,6 +196,18 @@ def run_experiment(
     unit_segments: Mapping[str, npt.NDArray[Any]] | None = None,
     seed: int = 0,
 ) -> dict[str, Any]:
+    """Simulate, analyse, decide: `simulate_experiment` as JSON."""
+    return simulate_experiment(control, treatment, config, unit_segments=unit_segments, seed=seed).to_json()
+
+
+def simulate_experiment(
+    control: Arm,
+    treatment: Arm,
+    config: ABConfig,
+    *,
+    unit_segments: Mapping[str, npt.NDArray[Any]] | None = None,
+    seed: int = 0,
+) -> Experiment:
     """Simulate, analyse, decide.
 
     Args:
@@ -76,29 +217,33 @@ def run_experiment(
         unit_segments: Name → (n_users,) label of each study user, for "for whom?".
         seed: Same seed, same test.
 
-    Returns:
-        JSON-able: design, truth, results, srm, cuped, segments, assumption, decision.
+    Raises:
+        DataError: The arms differ in shape, or labels are not one a study user.
     """
+    labels = unit_segments or {}
+    for name, values in labels.items():
+        if len(values) != len(control.items):
+            raise DataError(f"segment {name!r} has {len(values)} labels for {len(control.items)} study users")
     simulation = simulate(control, treatment, config, seed=seed)
-    users = simulation.users
-    results, variance_ratio = analyze(users, alpha=config.alpha)
-    for row in results:
-        truth = simulation.truth[row["metric"]]
-        row |= {"is_goal": row["metric"] == GOAL and row["method"] == GOAL_METHOD, "truth": truth["absolute"], "covers_truth": bool(row["low"] <= truth["absolute"] <= row["high"])}
-    counts = (int((users["arm"] == 0).sum()), int((users["arm"] == 1).sum()))
-    srm_p = sample_ratio(counts, config.allocation)
-    segments = []
-    for name, labels in (unit_segments or {}).items():
-        segments += segment_effects(users.assign(**{name: labels[users["user_idx"].to_numpy()]}), name, alpha=config.alpha)
-    design = asdict(config) | {"arms": [control.name, treatment.name], "units": len(users), "seed": seed}
-    design |= {"minimum_detectable_effect": minimum_detectable(simulation, config, variance_ratio)}
-    return {
-        "design": design,
-        "truth": {k: dict(v) for k, v in simulation.truth.items()},
-        "results": results,
-        "srm": {"counts": list(counts), "p_value": srm_p, "ok": srm_p >= SRM_ALPHA},
-        "cuped": {"variance_ratio": variance_ratio},
-        "segments": segments,
-        "assumption": ASSUMPTION,
-        "decision": decide(results, srm_p, config.alpha),
-    }
+    users, drawn = simulation.users, simulation.users["user_idx"].to_numpy()
+    # Prefixed, so that no segment's name can hide a column of the log.
+    segments = pd.DataFrame(
+        {_SEGMENT + name: values[drawn] for name, values in labels.items()}, index=users.index
+    )
+    analysis = analyze(pd.concat([users, segments], axis=1), config, segments=tuple(segments.columns))
+    rows = tuple(row | {"segment": row["segment"].removeprefix(_SEGMENT)} for row in analysis.segments)
+    analysis = Analysis(**(vars(analysis) | {"segments": rows}))
+    design = _design(asdict(config), (control.name, treatment.name), analysis, len(users)) | {"seed": seed}
+    decision = decide(analysis, config)
+    return Experiment(design, analysis, decision, simulation.truth, simulation.realised, ASSUMPTION)
+
+
+_SEGMENT = "segment: "
+
+
+def _design(
+    settings: Mapping[str, Any], arms: tuple[str, str], analysis: Analysis, units: int
+) -> dict[str, Any]:
+    plain = {key: list(value) if isinstance(value, tuple) else value for key, value in settings.items()}
+    key = f"minimum_detectable_relative_effect_at_{POWER:.0%}_power"
+    return {"arms": list(arms), "units": units} | plain | {key: analysis.minimum_detectable}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,24 +12,37 @@ import numpy.typing as npt
 import pandas as pd
 
 from evaluation.clicks import click_probability
-from recsys.errors import ConfigError, DataError
+from evaluation.goals import GOALS
+from recsys.errors import ConfigError, DataError, unknown_name
+
+Ints = npt.NDArray[np.int64]
+Floats = npt.NDArray[np.float64]
+BUDGET = 1 << 20
+"""Uniform numbers held at once, about: memory does not grow with the customers beyond their table."""
 
 
 @dataclass(frozen=True)
 class ABConfig:
-    """A simulated user-side test.
+    """A user-side test: how it is simulated, and how any log of it, real ones too, is read.
 
     Attributes:
         users: Customers in the test, drawn with replacement from the study's.
         style_effect: Assumed average shift of a click's log-odds when a product is shown in a look.
-        recognisability_penalty: Log-odds lost per unit of 1 - cosine between presentation and original.
+        recognisability_penalty: Log-odds lost per unit of 1 - cosine between presentation and original, >= 0.
         slate: Products on a page.
-        sessions: Mean pages a customer sees during the test, >= 1 (1 + Poisson).
-        pre_sessions: Mean pages before it, under the original (for CUPED).
+        sessions: Mean pages a customer sees during the test, >= 1: 1 + Poisson.
+        pre_sessions: Mean pages before it, under the original, for CUPED; 0 for no such period.
+        activity_spread: Standard deviation, as a share of the mean, of customers' own rates of sessions
+            (gamma); the same rate holds before and during the test. 0: all alike.
         base_click_rate: Average probability of a click on a product that is looked at.
         position_bias: Rank r is looked at with probability 1 / r^position_bias.
         allocation: Share of customers in treatment.
-        alpha: Significance level, two-sided.
+        alpha: Significance level, two-sided; intervals cover 1 - alpha.
+        goals: What decides, of clicks_per_user, click_through_rate, sessions_with_click; several are
+            Holm-adjusted.
+        guardrails: What must not get worse.
+        guardrail_margin: Relative loss that a guardrail may show, >= 0.
+        srm_alpha: A sample ratio p-value below this withholds the verdict.
         salt: Of the assignment hash.
     """
 
@@ -39,21 +52,45 @@ class ABConfig:
     slate: int = 10
     sessions: float = 4.0
     pre_sessions: float = 4.0
+    activity_spread: float = 0.5
     base_click_rate: float = 0.15
     position_bias: float = 1.0
     allocation: float = 0.5
     alpha: float = 0.05
+    goals: tuple[str, ...] = ("clicks_per_user",)
+    guardrails: tuple[str, ...] = ("sessions_with_click",)
+    guardrail_margin: float = 0.0
+    srm_alpha: float = 0.001
     salt: str = "stylerec"
 
     def __post_init__(self) -> None:
-        for name, low in (("users", 2), ("slate", 1), ("sessions", 1), ("pre_sessions", 0), ("position_bias", 0)):
-            if getattr(self, name) < low:
-                raise ConfigError(f"ab.{name} must be >= {low}, got {getattr(self, name)}")
-        for name in ("base_click_rate", "allocation", "alpha"):
+        for name, low in _AT_LEAST.items():
+            if not low <= getattr(self, name) < np.inf:
+                raise ConfigError(f"ab.{name} must be a number >= {low}, got {getattr(self, name)}")
+        for name in ("base_click_rate", "allocation", "alpha", "srm_alpha"):
             if not 0 < getattr(self, name) < 1:
-                raise ConfigError(f"ab.{name} must be between 0 and 1, got {getattr(self, name)}")
-        if not (np.isfinite(self.style_effect) and np.isfinite(self.recognisability_penalty)):
-            raise ConfigError("ab.style_effect and ab.recognisability_penalty must be finite numbers")
+                raise ConfigError(
+                    f"ab.{name} must be between 0 and 1, both excluded, got {getattr(self, name)}"
+                )
+        if not np.isfinite(self.style_effect):
+            raise ConfigError(
+                f"ab.style_effect must be a finite number, got {self.style_effect}; 0.1 is usual"
+            )
+        for name in (*self.goals, *self.guardrails):
+            if name not in GOALS:
+                raise ConfigError(unknown_name("goal in ab.goals or ab.guardrails", name, GOALS))
+        named = [*self.goals, *self.guardrails]
+        if not self.goals or len(set(named)) < len(named):
+            raise ConfigError(
+                f"ab needs a goal, and each goal or guardrail once, got {named}; name every metric once"
+            )
+
+
+_AT_LEAST = {"users": 2, "slate": 1, "sessions": 1, "pre_sessions": 0, "activity_spread": 0} | {
+    "position_bias": 0,
+    "recognisability_penalty": 0,
+    "guardrail_margin": 0,
+}
 
 
 @dataclass(frozen=True, eq=False)
@@ -63,119 +100,196 @@ class Arm:
     Attributes:
         name: For people.
         items: (n_users, K) item indices, -1 empty.
-        log_odds: (n_users, K) of a click on a product that is looked at.
+        log_odds: (n_users, K) of a click on a product that is looked at; anything in empty places.
     """
 
     name: str
-    items: npt.NDArray[np.int64]
+    items: Ints
     log_odds: npt.NDArray[np.float32]
 
     def __post_init__(self) -> None:
+        shapes = f"arm {self.name!r}: items {self.items.shape} and log_odds {self.log_odds.shape}"
         if self.items.shape != self.log_odds.shape or self.items.ndim != 2:
-            raise DataError(f"arm {self.name!r}: items {self.items.shape} and log_odds {self.log_odds.shape} must be one (n, K)")
+            raise DataError(f"{shapes} must be one (n_users, K)")
+        if 0 in self.items.shape:
+            raise DataError(f"{shapes} show nobody anything; the study needs a user and a slate")
         if not np.isfinite(self.log_odds[self.items >= 0]).all():
-            raise DataError(f"arm {self.name!r} has NaN or infinite log-odds")
+            raise DataError(f"arm {self.name!r} has NaN or infinite log-odds where an item is shown")
 
-    def click_probability(self, eta: float) -> npt.NDArray[np.float64]:
+    def click_probability(self, eta: float) -> Floats:
         """(n_users, K), 0 in empty places."""
-        return np.where(self.items >= 0, click_probability(self.log_odds.astype(np.float64), eta), 0.0)
+        log_odds = np.where(self.items >= 0, self.log_odds.astype(np.float64), -np.inf)
+        return np.asarray(click_probability(log_odds, eta))
 
 
 @dataclass(frozen=True, eq=False)
 class Simulation:
-    """What a simulated test logged, and the truth it cannot see.
+    """What a simulated test logged, and the truth that no log can show.
 
     Attributes:
-        users: One row a customer: user_idx, arm (0 control, 1 treatment), sessions, impressions, clicks, pre_sessions,
-            pre_clicks, pre_impressions.
-        truth: Metric → control, treatment, absolute, relative: exact expectations over these customers.
+        users: One row a customer: unit, user_idx, arm (0 control, 1 treatment), sessions, impressions,
+            clicks, sessions_with_click, and the same four counts of the period before with the prefix
+            ``pre_``.
+        potential: The same rows in either arm: ``<count>_control`` and ``<count>_treatment``; ``users`` shows
+            one of them.
+        truth: Metric → control, treatment, absolute, relative: expectations of the model over these
+            customers, in closed form (sessions, luck and assignment averaged out; which customers came is
+            given).
+        realised: The same of ``potential``: the difference everybody's two fates made, known to the simulator
+            alone.
     """
 
     users: pd.DataFrame
-    truth: Mapping[str, Mapping[str, float]]
+    potential: pd.DataFrame
+    truth: Mapping[str, Mapping[str, float | None]]
+    realised: Mapping[str, Mapping[str, float | None]]
 
 
-def assign(units: npt.NDArray[np.int64], salt: str, allocation: float) -> npt.NDArray[np.int64]:
-    """Treatment (1) or control (0) by a salted hash: the same on every machine, independent between salts.
+def assign(units: Iterable[object], salt: str, allocation: float) -> Ints:
+    """(n,) treatment (1) or control (0) by a salted hash: stable everywhere, independent between salts.
+
+    Args:
+        units: Ids; what counts is ``str(unit)``.
+        salt: A test's own; two tests that share one share their split.
+        allocation: Share of treatment; raising it moves customers from control to treatment only.
 
     Example:
-        >>> bool(0.48 < assign(np.arange(10000), "spring", 0.5).mean() < 0.52)
+        >>> assign(["ann", "bob", "cy"], "spring", 0.5).tolist()
+        [1, 1, 0]
+        >>> bool(0.48 < assign(range(10000), "spring", 0.5).mean() < 0.52)
         True
     """
-    prefix = hashlib.blake2b(salt.encode(), digest_size=16)
-    share = np.empty(len(units))
-    for i, unit in enumerate(units.tolist()):
+    prefix = hashlib.blake2b(digest_size=8, key=hashlib.sha256(salt.encode()).digest())
+    digests = bytearray()
+    for unit in units.tolist() if isinstance(units, np.ndarray) else units:
         digest = prefix.copy()
-        digest.update(b":%d" % unit)
-        share[i] = int.from_bytes(digest.digest()[:7], "big") / 2**56
+        digest.update(str(unit).encode("utf-8", "surrogatepass"))
+        digests += digest.digest()
+    share = np.frombuffer(bytes(digests), dtype=">u8") / 2.0**64
     return (share < allocation).astype(np.int64)
 
 
-def simulate(control: Arm, treatment: Arm, config: ABConfig, *, seed: int, block: int = 20000) -> Simulation:
+def simulate(control: Arm, treatment: Arm, config: ABConfig, *, seed: int) -> Simulation:
     """Run the test once.
 
-    Every customer meets both arms with the same uniform number for each session and rank (common random numbers); the
-    log holds the arm they were assigned to. Memory is bounded by ``block`` customers.
+    Every customer meets both arms with the same uniform number for each session and rank (common random
+    numbers); the log holds the arm they were assigned to. Memory is bounded by blocks of customers, whose
+    size follows from ``config``.
 
     Args:
         control: Shows originals.
         treatment: Shows the looks; the same users in the same order.
-        config: Sizes and rates.
-        seed: Of customers, sessions and luck.
-        block: Customers simulated at once.
+        config: Sizes and rates; ``slate`` describes the arms and is not applied to them here.
+        seed: Of customers, sessions and luck, and part of the assignment's salt.
 
     Raises:
         DataError: The arms differ in shape.
     """
     if control.items.shape != treatment.items.shape:
-        raise DataError(f"arms must cover the same users and ranks, got {control.items.shape} and {treatment.items.shape}")
-    p0, p1 = (arm.click_probability(config.position_bias) for arm in (control, treatment))
-    shown = np.stack([(arm.items >= 0).sum(axis=1) for arm in (control, treatment)])
+        shapes = f"{control.items.shape} and {treatment.items.shape}"
+        raise DataError(f"arms must cover the same users and ranks, got {shapes}")
+    chance = [arm.click_probability(config.position_bias) for arm in (control, treatment)]
+    shown = np.stack([(arm.items >= 0).sum(axis=1) for arm in (control, treatment)]).astype(np.int64)
     rng = np.random.default_rng(seed)
-    user = rng.integers(0, len(p0), size=config.users)
-    arm = assign(np.arange(config.users), f"{config.salt}:{seed}", config.allocation)
-    sessions = 1 + rng.poisson(config.sessions - 1, size=config.users)
-    before = rng.poisson(config.pre_sessions, size=config.users)
-    clicks, pre_clicks = np.empty(config.users, np.int64), np.empty(config.users, np.int64)
-    for start in range(0, config.users, block):
-        part = slice(start, start + block)
-        both = _count(sessions[part], (p0[user[part]], p1[user[part]]), rng)
-        clicks[part] = np.where(arm[part] == 1, both[1], both[0])
-        pre_clicks[part] = _count(before[part], (p0[user[part]],), rng)[0]
-    frame = pd.DataFrame({"user_idx": user, "arm": arm, "sessions": sessions, "clicks": clicks, "pre_sessions": before, "pre_clicks": pre_clicks})
-    frame["impressions"] = sessions * shown[arm, user]
-    frame["pre_impressions"] = before * shown[0, user]
-    return Simulation(frame, _truth(user, sessions, p0, p1, shown))
+    user = rng.integers(0, len(chance[0]), size=config.users)
+    sessions, before = _sessions(config, rng)
+    arm = assign(range(config.users), f"{config.salt}:{seed}", config.allocation)
+    counts = _both_fates(chance, user, sessions, before, seed)
+    log = {"clicks": counts[0], "sessions_with_click": counts[1]}
+    log |= {"sessions": np.stack([sessions] * 2), "impressions": shown[:, user] * sessions}
+    frame = pd.DataFrame({"unit": np.arange(config.users), "user_idx": user, "arm": arm})
+    for name, fates in log.items():
+        frame[name] = np.where(arm == 1, fates[1], fates[0])
+    past = {
+        "sessions": before,
+        "impressions": shown[0, user] * before,
+        "clicks": counts[0, 2],
+        "sessions_with_click": counts[1, 2],
+    }
+    frame = frame.assign(**{f"pre_{name}": values for name, values in past.items()})
+    fates = {
+        f"{name}_{side}": log[name][i] for name in log for i, side in enumerate(("control", "treatment"))
+    }
+    expected = _expectations(chance, shown, user, config.sessions)
+    return Simulation(
+        frame, pd.DataFrame(fates), expected, _effects({name: v[:2].mean(axis=1) for name, v in log.items()})
+    )
 
 
-def _count(sessions: npt.NDArray[np.int64], arms: tuple[npt.NDArray[np.float64], ...], rng: np.random.Generator) -> list[npt.NDArray[np.int64]]:
-    """Clicks of each customer in each arm, with one uniform number a session and rank for all arms."""
-    owner = np.repeat(np.arange(len(sessions)), sessions)
-    found = [np.zeros(len(sessions), np.int64) for _ in arms]
-    for start in range(0, len(owner), 65536):
-        who = owner[start : start + 65536]
-        luck = rng.random((len(who), arms[0].shape[1]), dtype=np.float32)
-        for probability, out in zip(arms, found, strict=True):
-            out += np.bincount(who, weights=(luck < probability[who]).sum(axis=1), minlength=len(sessions)).astype(np.int64)
+def _sessions(config: ABConfig, rng: np.random.Generator) -> tuple[Ints, Ints]:
+    """Sessions during and before the test; a customer's own rate drives both."""
+    rate = np.ones(config.users)
+    if config.activity_spread > 0:
+        shape = config.activity_spread**-2
+        rate = rng.gamma(shape, 1 / shape, size=config.users)
+    return 1 + rng.poisson((config.sessions - 1) * rate), rng.poisson(config.pre_sessions * rate)
+
+
+def _both_fates(chance: list[Floats], user: Ints, sessions: Ints, before: Ints, seed: int) -> Ints:
+    """(2, 3, n): clicks, and sessions with one, of each customer in control, in treatment, and before.
+
+    Every block of customers has a generator of its own; its size depends on what each customer costs, so that
+    no block holds many more than ``BUDGET`` uniform numbers.
+    """
+    found = np.zeros((2, 3, len(user)), np.int64)
+    tables = [np.ascontiguousarray(p.T, dtype=np.float32) for p in chance]
+    cost = np.cumsum((sessions + before) * len(tables[0]))
+    edges = np.searchsorted(cost, np.arange(BUDGET, cost[-1] + BUDGET, BUDGET), side="left") + 1
+    for block, (start, stop) in enumerate(zip([0, *edges[:-1]], edges, strict=True)):
+        part = slice(int(start), int(min(stop, len(user))))
+        rng = np.random.default_rng([seed, block])
+        found[:, :2, part] = _count(tables, user[part], sessions[part], rng)
+        found[:, 2:, part] = _count(tables[:1], user[part], before[part], rng)
     return found
 
 
-def _truth(
-    user: npt.NDArray[np.int64],
-    sessions: npt.NDArray[np.int64],
-    p0: npt.NDArray[np.float64],
-    p1: npt.NDArray[np.float64],
-    shown: npt.NDArray[np.int64],
-) -> dict[str, dict[str, Any]]:
-    """Exact expectations: of a customer's clicks, and of clicks over impressions."""
-    expected = [(p.sum(axis=1)[user] * sessions) for p in (p0, p1)]
-    impressions = [(s[user] * sessions) for s in shown]
-    return {
-        "clicks_per_user": _effect(expected[0].mean(), expected[1].mean()),
-        "click_through_rate": _effect(expected[0].sum() / impressions[0].sum(), expected[1].sum() / impressions[1].sum()),
+def _count(
+    tables: list[npt.NDArray[np.float32]], user: Ints, sessions: Ints, rng: np.random.Generator
+) -> Ints:
+    """(2, n_arms, n) clicks, and sessions with one; one uniform number a session and rank serves all arms.
+
+    Ranks are the outer loop and sessions lie side by side, because K is small and sessions are many.
+    """
+    who = np.repeat(user, sessions)
+    ends = np.cumsum(sessions)
+    luck = rng.random((len(tables[0]), len(who)), dtype=np.float32)
+    found = np.empty((2, len(tables), len(user)), np.int64)
+    for i, table in enumerate(tables):
+        clicks = np.zeros(len(who), np.int32)
+        for draw, probability in zip(luck, table, strict=True):
+            clicks += draw < probability[who]
+        for j, values in enumerate((clicks, clicks > 0)):
+            running = np.concatenate([[0], np.cumsum(values)])
+            found[j, i] = running[ends] - running[ends - sessions]
+    return found
+
+
+def _expectations(
+    chance: list[Floats], shown: Ints, user: Ints, sessions: float
+) -> dict[str, dict[str, float | None]]:
+    """Closed form: a session has Σ p clicks and any with 1 - Π (1 - p); its count is independent of taste."""
+    weight = np.bincount(user, minlength=len(chance[0])) / len(user)
+    means = {
+        "clicks": [sessions * float(weight @ p.sum(axis=1)) for p in chance],
+        "sessions_with_click": [sessions * float(weight @ (1 - np.prod(1 - p, axis=1))) for p in chance],
+        "sessions": [sessions, sessions],
+        "impressions": [sessions * float(weight @ n) for n in shown],
     }
+    return _effects({name: np.asarray(values) for name, values in means.items()})
 
 
-def _effect(control: float, treatment: float) -> dict[str, Any]:
-    relative = float(treatment / control - 1) if control else None
-    return {"control": float(control), "treatment": float(treatment), "absolute": float(treatment - control), "relative": relative}
+def _effects(means: Mapping[str, npt.NDArray[Any]]) -> dict[str, dict[str, float | None]]:
+    """Mean counts in (control, treatment) → every metric's effect; none where a denominator is 0."""
+    found: dict[str, dict[str, float | None]] = {}
+    for name, goal in GOALS.items():
+        below = np.ones(2) if goal.denominator is None else means[goal.denominator]
+        if (below > 0).all():
+            control, treatment = (float(v) for v in means[goal.numerator] / below)
+            relative = treatment / control - 1 if control else None
+            found[name] = {
+                "control": control,
+                "treatment": treatment,
+                "absolute": treatment - control,
+                "relative": relative,
+            }
+    return found
