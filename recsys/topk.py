@@ -45,10 +45,6 @@ def top_k(scores: Floats, k: int) -> tuple[Ints, Floats]:
     width = min(k, m)
     if n and width:
         columns, best = _select(np.ascontiguousarray(scores, dtype=np.float32), width)
-        if not (best[:, 0] < np.inf).all():
-            raise DataError(
-                "scores hold NaN or infinity; the model's parameters are damaged or have diverged"
-            )
         out_index[:, :width] = np.where(best > -np.inf, columns, -1)
         out_scores[:, :width] = best
     return out_index, out_scores
@@ -111,9 +107,11 @@ def _exclude_seen(scores: Floats, seen: sp.csr_array, rows: Ints) -> None:
 
 def _select(scores: Floats, k: int) -> tuple[Ints, Floats]:
     """Top k columns by (score descending, index ascending); ``k`` <= columns."""
-    n, m = scores.shape
+    m = scores.shape[1]
     # One column more than asked: where it is strictly worse, the chosen set has no rival at the border.
     values, columns = (t.numpy() for t in torch.topk(torch.from_numpy(scores), min(k + 1, m), dim=1))
+    if not (values[:, 0] < np.inf).all():  # NaN sorts first, too
+        raise DataError("scores hold NaN or infinity; the model's parameters are damaged or have diverged")
     border = values[:, k - 1]
     tied = np.flatnonzero(values[:, k] == border) if m > k else np.empty(0, np.int64)
     columns = columns[:, :k].copy()

@@ -66,7 +66,8 @@ class ALS:
             )
         if not (0 <= self.regularization < np.inf and 0 < self.alpha < np.inf):
             raise ConfigError(
-                f"regularization must be >= 0 and alpha > 0, got {self.regularization} and {self.alpha}; defaults are .01 and 1"
+                f"regularization must be >= 0 and alpha > 0, "
+                f"got {self.regularization} and {self.alpha}; defaults are .01 and 1"
             )
 
     def fit(self, dataset: Dataset) -> FittedALS:

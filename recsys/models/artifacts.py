@@ -1,4 +1,4 @@
-"""Models on disk: arrays as safetensors, everything else as JSON, both checked before use; nothing is executed.
+"""Models on disk: arrays as safetensors, the rest as JSON, both checked before use; nothing is executed.
 
 ``model.json`` holds the format version, the registered model name, its configuration and the SHA-256 of
 ``model.safetensors``; its own ``digest`` covers the rest of it. Ids are kept as UTF-8 bytes with end offsets.
@@ -93,7 +93,8 @@ def _read_manifest(folder: Path) -> dict[str, Any]:
         raise ArtifactError(f"{path} describes no model; fit it again")
     if manifest["format"] > FORMAT:
         raise ArtifactError(
-            f"{path} has format {manifest['format']}, this version reads up to {FORMAT}; upgrade stylerec or fit it again"
+            f"{path} has format {manifest['format']}, this version reads up to {FORMAT}; "
+            "upgrade stylerec or fit it again"
         )
     digest = stable_hash({k: v for k, v in manifest.items() if k != "digest"})
     if set(manifest) != KEYS or manifest["digest"] != digest:

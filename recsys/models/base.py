@@ -48,9 +48,10 @@ class FittedRecommender(Protocol):
         exclude_seen: bool = True,
         allowed: npt.NDArray[np.bool_] | None = None,
     ) -> tuple[npt.NDArray[np.int64], Scores]:
-        """`recommend` on integers, for whole populations: (n, k) item indices and scores, -1 and -inf past a short list.
+        """`recommend` on integers, for whole populations: (n, k) item indices and scores.
 
-        ``allowed`` is an (n_items,) mask. Equal scores are ranked by item index, so the order never depends on the input's.
+        Past a short list they are -1 and -inf. ``allowed`` is an (n_items,) mask. Equal scores are ranked by
+        item index, so the order never depends on the input's.
         """
         ...
 
@@ -71,7 +72,7 @@ class FittedRecommender(Protocol):
 class Recommender(Protocol):
     """A model's configuration: a frozen dataclass.
 
-    ``uses_features`` says what it makes of ``dataset.item_features``: it ignores them, can do without, or cannot.
+    ``uses_features`` says whether it ignores ``dataset.item_features``, can do without them, or cannot.
     """
 
     uses_features: ClassVar[Literal["no", "optional", "required"]]

@@ -1,9 +1,9 @@
-"""How a feature block becomes model input: fitted on one table, stored, applied to any other of the same columns.
+"""How a feature block becomes model input: fitted on one table, stored, applied to any other of its columns.
 
-An embedding (dense, nameless columns) is centred, rotated to its principal directions, partly whitened and given
-rows of length 1, so that no few directions drown the rest. Dense named columns (a price, an age) are standardised.
-A sparse block (one-hot, tags) gets rows of length 1. Whatever the kind, a typical row has length 1: blocks weigh
-alike until `weight` says otherwise.
+An embedding (dense, nameless columns) is centred, rotated to its principal directions, partly whitened and
+given rows of length 1, so that no few directions drown the rest. Dense named columns (a price, an age) are
+standardised. A sparse block (one-hot, tags) gets rows of length 1. Whatever the kind, a typical row has
+length 1: blocks weigh alike until `weight` says otherwise.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ CHUNK = 8192
 
 @dataclass(frozen=True, eq=False)
 class BlockTransform:
-    """The fitted normalisation of one block: ``y = (x - mean) @ rotation``, or ``(x - mean) * rotation`` for columns.
+    """The fitted normalisation of one block: ``(x - mean) @ rotation``, or ``(x - mean) * rotation``.
 
     Attributes:
         name: The block's.
@@ -38,7 +38,7 @@ class BlockTransform:
         n_dims: Columns in.
         weight: Length of a typical row out.
         mean: (n_dims,) float32; empty for a sparse block.
-        rotation: (n_dims, n_out) float32 for an embedding, (n_dims,) scale for columns; empty for a sparse block.
+        rotation: (n_dims, n_out) of an embedding, (n_dims,) scale of columns; empty for a sparse block.
 
     Example:
         >>> block = FeatureBlock("price", np.array([[1.0], [3.0]], dtype=np.float32), columns=("price",))
@@ -155,7 +155,7 @@ def check_block_options(weights: Mapping[str, float], max_dims: int, whitening: 
 
 def pack_transforms(transforms: Sequence[BlockTransform]) -> dict[str, npt.NDArray[Any]]:
     """Arrays that hold the transforms, for an artifact."""
-    about = [
+    about: list[dict[str, Any]] = [
         {"name": t.name, "kind": t.kind, "columns": t.columns, "n_dims": t.n_dims, "weight": t.weight}
         for t in transforms
     ]
@@ -195,14 +195,15 @@ def _fit_embedding(block: FeatureBlock, max_dims: int, whitening: float) -> tupl
     for _, values in _chunks(block):
         centred = values - mean.astype(np.float32)
         covariance += centred.T @ centred
-    variance, directions = np.linalg.eigh(covariance / max(n, 1))
+    spectrum = np.linalg.eigh(covariance / max(n, 1))
+    variance, directions = np.asarray(spectrum.eigenvalues), np.asarray(spectrum.eigenvectors)
     variance, directions = variance[::-1][:max_dims], directions[:, ::-1][:, :max_dims]
-    real = variance > 1e-6 * max(float(variance[0]), np.finfo(np.float32).tiny)
+    real = variance > 1e-6 * max(float(variance[0]), 1e-30)
     variance, directions = variance[real], directions[:, real]
     # An eigenvector's sign is arbitrary; fixed by its largest entry, so that it is the same everywhere.
     largest = np.abs(directions).argmax(axis=0)
-    directions = directions * np.sign(np.take_along_axis(directions, largest[None], axis=0))
-    return mean.astype(np.float32), (directions * variance ** (-whitening / 2)).astype(np.float32)
+    signs = np.sign(directions[largest, np.arange(directions.shape[1])])
+    return mean.astype(np.float32), (directions * signs * variance ** (-whitening / 2)).astype(np.float32)
 
 
 def _fit_columns(block: FeatureBlock, max_dims: int, whitening: float) -> tuple[Floats, Floats]:

@@ -1,4 +1,4 @@
-"""Recommend what looks like what a user has: no learning beyond normalisation, and no need for other users."""
+"""Recommend what looks like what a user has: nothing is learned but normalisation, no other users needed."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class FittedContent(FittedModel):
     item_blocks: tuple[Matrix, ...]
 
     def with_item_features(self, table: FeatureTable) -> FittedContent:
-        """The same users looking at other pictures: what they have stays as they bought it, what is shown changes.
+        """The same users looking at other pictures: what they have stays as bought, what is shown changes.
 
         Raises:
             DataError: A block is missing or has other columns.
@@ -55,7 +55,7 @@ class FittedContent(FittedModel):
         return self._mean_cosine([b[user_idx] for b in self.user_blocks])
 
     def _item_similarity(self) -> tuple[ScoreBlock, Mask]:
-        known = np.any([np.asarray(abs(b).sum(axis=1)).ravel() > 0 for b in self.item_blocks], axis=0)
+        known: Mask = np.any([_norms(b) > 0 for b in self.item_blocks], axis=0)
         return lambda rows: self._mean_cosine([b[rows] for b in self.item_blocks]), known
 
     def _mean_cosine(self, queries: Sequence[Matrix]) -> Scores:
@@ -140,25 +140,29 @@ def _profiles(history: sp.csr_array, items: Matrix) -> Matrix:
     active = np.asarray(history.sum(axis=1)).ravel() > 0
     if active.all() or not active.any():
         return profile
-    if sp.issparse(profile):
-        mean = sp.csr_array(profile[active].mean(axis=0)[None, :])
-        filled = sp.vstack([profile, _unit(mean)], format="csr")
-        return sp.csr_array(filled[np.where(active, np.arange(len(active)), len(active))])
-    profile[~active] = unit_rows(profile[active].mean(axis=0, keepdims=True))
-    return profile
+    mean = np.asarray(profile[active].mean(axis=0), dtype=np.float32)[None, :]
+    which = np.where(active, np.arange(len(active)), len(active))
+    if isinstance(profile, np.ndarray):
+        return np.vstack([profile, unit_rows(mean)])[which]
+    return sp.csr_array(sp.vstack([profile, sp.csr_array(unit_rows(mean))], format="csr")[which])
 
 
-def _unit(values: Any) -> Matrix:
-    if not sp.issparse(values):
+def _norms(values: Matrix) -> npt.NDArray[np.float32]:
+    if isinstance(values, np.ndarray):
+        return np.asarray(np.linalg.norm(values, axis=1))
+    return np.sqrt(np.asarray(values.multiply(values).sum(axis=1)).ravel())
+
+
+def _unit(values: Matrix) -> Matrix:
+    if isinstance(values, np.ndarray):
         return unit_rows(values)
-    csr = sp.csr_array(values, dtype=np.float32)
-    norms = np.sqrt(np.asarray(csr.multiply(csr).sum(axis=1)).ravel())
-    csr.data = csr.data / np.repeat(np.where(norms > 0, norms, 1), np.diff(csr.indptr)).astype(np.float32)
-    return csr
+    norms = _norms(values)
+    scale = np.repeat(np.where(norms > 0, norms, 1), np.diff(values.indptr)).astype(np.float32)
+    return sp.csr_array((values.data / scale, values.indices, values.indptr), shape=values.shape)
 
 
-def _pack_matrix(name: str, values: Any) -> Arrays:
-    if not sp.issparse(values):
+def _pack_matrix(name: str, values: Matrix) -> Arrays:
+    if isinstance(values, np.ndarray):
         return {name: values}
     return {f"{name}.data": values.data, f"{name}.indices": values.indices, f"{name}.indptr": values.indptr}
 

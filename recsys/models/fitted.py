@@ -122,7 +122,7 @@ class FittedModel(ABC):
         )
 
     def similar_items(self, items: Iterable[str], *, k: int) -> Recommendations:
-        """The ``k`` items of highest cosine to each of ``items``, itself left out; ``user_id`` holds the query.
+        """The ``k`` items of highest cosine to each of ``items``, itself left out; ``user_id`` is the query.
 
         Items of which the model knows nothing (no interactions, no features) are like nothing and nothing is
         like them, so their lists are short.
@@ -144,7 +144,8 @@ class FittedModel(ABC):
     def _item_similarity(self) -> tuple[ScoreBlock, Mask]:
         """How to score rows of items against all items, and (n_items,) which items anything is known of."""
         vectors = unit_rows(self._item_vectors())
-        return lambda rows: vectors[rows] @ vectors.T, vectors.any(axis=1)
+        known: Mask = np.asarray(vectors.any(axis=1))
+        return lambda rows: np.asarray(vectors[rows] @ vectors.T, np.float32), known
 
     def arrays(self) -> Arrays:
         """Learned parameters by name: what an artifact holds beside ids and configuration."""
@@ -158,7 +159,8 @@ class FittedModel(ABC):
     @classmethod
     def from_arrays(cls, base: Mapping[str, Any], arrays: Mapping[str, npt.NDArray[Any]]) -> Self:
         """The inverse of `arrays`; ``base`` holds config, users, items and seen."""
-        return cls(**base, **arrays)
+        fields: dict[str, Any] = {**base, **arrays}
+        return cls(**fields)
 
     def save(self, path: Path) -> None:
         """Write ``model.safetensors`` and ``model.json`` into the folder ``path``, atomically."""
@@ -227,6 +229,6 @@ def _ids(ids: Iterable[str], name: str) -> npt.NDArray[Any]:
 
 def _check_index(user_idx: npt.ArrayLike, n_users: int) -> Ints:
     index = np.asarray(user_idx, dtype=np.int64)
-    if len(index) and not (0 <= index.min() and index.max() < n_users):
+    if len(index) and not (index.min() >= 0 and index.max() < n_users):
         raise UnknownIdError(f"user indices must lie in [0, {n_users}), got {index.min()} to {index.max()}")
     return index

@@ -1,11 +1,13 @@
 """A hybrid recommender: users and items are sums of what is learned of their ids and of their features.
 
-The hypothesis class is LightFM's (Kula 2015, Metadata Embeddings for User and Item Cold-start Recommendations):
+The hypothesis class is LightFM's (Kula 2015, Metadata Embeddings for User and Item Cold-start
+Recommendations):
 
     score(u, i) = <p_u, q_i> + b_i      q_i = e_i + Σ over blocks x_i W
 
-with two additions. A user is also what they have: p_u = e_u + mean over the history of Σ x_j W. And in training
-an item's id vector is left out at random, so that features learn to do without it, as they must for a cold item.
+with two additions. A user is also what they have: p_u = e_u + mean over the history of Σ x_j W. And in
+training an item's id vector is left out at random, so that features learn to do without it, as they must for
+a cold item. Interaction weights enter the loss as log(1 + weight).
 A user's bias would change no order and is not learned.
 """
 
@@ -59,7 +61,7 @@ class FittedHybrid(FittedModel):
     losses: Scores
 
     def with_item_features(self, table: FeatureTable) -> FittedHybrid:
-        """The same users and weights looking at other pictures: item vectors are computed anew, nothing is learned.
+        """The same users and weights looking at other pictures: item vectors are computed anew.
 
         Raises:
             DataError: A block is missing or has other columns.
@@ -88,7 +90,8 @@ class FittedHybrid(FittedModel):
         names = ("user_vectors", "id_vectors", "item_bias", "item_vectors", "losses")
         transforms = unpack_transforms(arrays)
         weights = tuple(arrays[f"weight{i}"] for i in range(len(transforms)))
-        return cls(**base, **{n: arrays[n] for n in names}, transforms=transforms, weights=weights)
+        fields: dict[str, Any] = {**base, **{n: arrays[n] for n in names}}
+        return cls(**fields, transforms=transforms, weights=weights)
 
 
 @dataclass(frozen=True)
@@ -222,4 +225,5 @@ def _item_vectors(id_vectors: Scores, blocks: Sequence[Matrix], weights: Sequenc
 
 
 def _products(blocks: Sequence[Matrix], weights: Sequence[Scores]) -> Scores:
-    return np.sum([b @ w for b, w in zip(blocks, weights, strict=True)], axis=0, dtype=np.float32)
+    total: Scores = np.sum([b @ w for b, w in zip(blocks, weights, strict=True)], axis=0, dtype=np.float32)
+    return total

@@ -1,7 +1,8 @@
 """Ranking losses over negatives that a batch shares.
 
-Each takes the positives' scores (b,), the negatives' scores (b, s), which negatives the user has in truth bought
-((b, s) bool: no evidence either way, so they are left out) and the number of candidate items, and answers a loss a pair, (b,) >= 0.
+Each takes the positives' scores (b,), the negatives' scores (b, s), a (b, s) mask of negatives that the user
+has bought after all (they are left out) and the number of candidate items. Each answers a loss a pair,
+(b,) >= 0.
 """
 
 from __future__ import annotations
@@ -17,17 +18,18 @@ Loss = Callable[[Tensor, Tensor, Tensor, int], Tensor]
 
 
 def warp(positive: Tensor, negative: Tensor, known: Tensor, n_candidates: int) -> Tensor:
-    """Weighted approximate-rank pairwise loss: a hinge over the violators, weighted by the log of the estimated rank.
+    """Weighted approximate-rank pairwise loss: mean hinge over the violators × log of the estimated rank.
 
-    Where WSABIE draws negatives until one violates the margin 1 and guesses the rank from the number of draws, this
-    counts the violators among shared draws: rank ≈ share of violators × candidates. The weight
+    Where WSABIE draws negatives until one violates the margin 1 and guesses the rank from the draws it took,
+    this counts the violators among shared draws: rank ≈ share of violators × candidates. The weight
     log(1 + rank) / log(1 + candidates) lies in [0, 1] and passes no gradient.
 
     Source: Weston, Bengio, Usunier (2011), WSABIE, eq. 2–4.
 
     Example:
-        >>> positive, negative = torch.tensor([0.0]), torch.tensor([[0.0, -2.0]])
-        >>> round(warp(positive, negative, torch.zeros(1, 2, dtype=torch.bool), 3).item(), 4)  # log(2.5) / log(4)
+        >>> nothing_known = torch.zeros(1, 2, dtype=torch.bool)
+        >>> loss = warp(torch.tensor([0.0]), torch.tensor([[0.0, -2.0]]), nothing_known, 3)
+        >>> round(loss.item(), 4)  # log(1 + 3 / 2) / log(1 + 3)
         0.661
     """
     margin = (1 - positive[:, None] + negative).clamp(min=0).masked_fill(known, 0.0)

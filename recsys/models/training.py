@@ -1,4 +1,4 @@
-"""The hybrid's inner loop: shared negatives, sparse AdaGrad, id dropout; one thread, so that a seed is a model."""
+"""The hybrid's inner loop: shared negatives, sparse AdaGrad, id dropout; one thread, so a seed is a model."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import TYPE_CHECKING
 
 import numpy as np
 import scipy.sparse as sp
@@ -20,23 +20,8 @@ from recsys.errors import DataError
 from recsys.models.losses import LOSSES
 from recsys.progress import progress
 
-
-class Options(Protocol):
-    """What training reads of a `HybridModel`; see there."""
-
-    factors: int
-    loss: str
-    epochs: int
-    batch_size: int
-    negatives: int
-    learning_rate: float
-    bias_learning_rate: float
-    l2: float
-    l2_features: float
-    id_dropout: float
-    history: bool
-    early_stop: float | None
-    seed: int
+if TYPE_CHECKING:
+    from recsys.models.hybrid import HybridModel
 
 
 @dataclass(frozen=True, eq=False)
@@ -100,10 +85,12 @@ def history_sums(history: sp.csr_array, blocks: Sequence[Matrix]) -> tuple[Matri
     return tuple(pattern @ block for block in blocks)
 
 
-def initial(options: Options, history: sp.csr_array, dims: Sequence[int], rng: torch.Generator) -> Parameters:
+def initial(
+    options: HybridModel, history: sp.csr_array, dims: Sequence[int], rng: torch.Generator
+) -> Parameters:
     """Small random vectors; biases are the log of the number of buyers, 0 for none.
 
-    That is the optimum of a softmax over all items where vectors say nothing, so training starts at popularity.
+    That is the optimum of a softmax over all items where vectors say nothing: training starts at popularity.
     """
     n_users, n_items = history.shape
     buyers = np.bincount(history.indices, minlength=n_items)
@@ -151,7 +138,7 @@ class Trainer:
         rng: All randomness.
     """
 
-    options: Options
+    options: HybridModel
     history: sp.csr_array
     items: Features
     pooled: Features
@@ -174,7 +161,7 @@ class Trainer:
             for _ in range(self.options.epochs):
                 order = torch.randperm(len(user), generator=self.rng)
                 total = 0.0
-                for batch in order.split(self.options.batch_size):
+                for batch in torch.split(order, self.options.batch_size):
                     total += self._step(user[batch], item[batch], weight[batch], candidates)
                 losses.append(total / len(user))
                 if not math.isfinite(losses[-1]):

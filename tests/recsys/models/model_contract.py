@@ -1,0 +1,348 @@
+"""What every model must do: a test class to inherit, and the small shop it is tested on."""
+
+from __future__ import annotations
+
+import json
+import shutil
+
+import numpy as np
+import pytest
+import scipy.sparse as sp
+import torch
+
+from recsys.data.dataset import Dataset
+from recsys.data.features import FeatureBlock, FeatureTable
+from recsys.data.ids import IdMap
+from recsys.errors import ArtifactError, ConfigError, DataError, UnknownIdError
+from recsys.files import file_hash, stable_hash, write_json
+from recsys.models.artifacts import load_model
+from recsys.models.fitted import FittedModel
+
+COLD_ITEMS = [30, 31, 32, 33]
+COLD_USER = "user 11"
+"""Known, but with one interaction of weight 0: no evidence of anything."""
+
+
+def feature_table(items: IdMap, seed: int = 1) -> FeatureTable:
+    """An embedding of two tastes, a one-hot category and a numeric column."""
+    rng = np.random.default_rng(seed)
+    taste = np.arange(len(items)) % 2
+    look = rng.normal(size=(len(items), 12)) * 0.3 + np.where(taste[:, None] == 0, 1, -1)
+    return FeatureTable(
+        items,
+        (
+            FeatureBlock("look", look.astype(np.float32)),
+            FeatureBlock.one_hot("category", [("bag", "shoe", "")[i % 3] for i in range(len(items))]),
+            FeatureBlock("price", rng.gamma(2, 10, (len(items), 1)).astype(np.float32), columns=("price",)),
+        ),
+    )
+
+
+def shop(n_users: int = 12, n_items: int = 34, seed: int = 0) -> Dataset:
+    """Users of two tastes who buy items of theirs; some items cold, one user without evidence."""
+    rng = np.random.default_rng(seed)
+    users = IdMap.of([f"user {u}" for u in range(n_users)])
+    items = IdMap.of(["../../x", "👗", "0108775015", *(f"item {i}" for i in range(3, n_items))])
+    pairs = [(u, i) for u in range(n_users - 1) for i in range(30) if i % 2 == u % 2 and rng.random() < 0.6]
+    pairs += pairs[::7]  # bought again
+    user_idx, item_idx = np.array([*pairs, (n_users - 1, 5)], dtype=np.int64).T
+    weight = np.ones(len(user_idx), np.float32)
+    weight[-1] = 0
+    days = rng.integers(0, 100, len(user_idx)).astype("timedelta64[D]")
+    timestamp = np.datetime64("2020-01-01", "ns") + days
+    return Dataset(
+        users, items, user_idx, item_idx, weight, timestamp, feature_table(items), FeatureTable(users)
+    )
+
+
+def arrays_equal(a: FittedModel, b: FittedModel) -> bool:
+    """Bit for bit."""
+    left, right = a.arrays(), b.arrays()
+    return left.keys() == right.keys() and all(np.array_equal(left[k], right[k]) for k in left)
+
+
+class ModelContract:
+    """Inherit, and give a ``model``."""
+
+    model = None
+    personal = True
+    """Whether two users can get different scores."""
+
+    @pytest.fixture(scope="class")
+    @classmethod
+    def data(cls) -> Dataset:
+        return shop()
+
+    @pytest.fixture(scope="class")
+    @classmethod
+    def fitted(cls, data) -> FittedModel:
+        return cls.model.fit(data)
+
+    def test_same_seed_same_model_whatever_the_threads(self, data, fitted):
+        before = torch.get_num_threads()
+        try:
+            for threads in (1, 2, 4):
+                torch.set_num_threads(threads)
+                assert arrays_equal(self.model.fit(data), fitted)
+                assert torch.get_num_threads() == threads  # left as it was
+        finally:
+            torch.set_num_threads(before)
+
+    def test_scores_agree_with_recommend(self, data, fitted):
+        scores = fitted.scores(data.users.ids)
+        assert scores.shape == (12, 34)
+        assert scores.dtype == np.float32
+        assert np.isfinite(scores).all()
+        recs = fitted.recommend(data.users.ids, k=34, exclude_seen=False).to_frame()
+        pivot = recs.pivot(index="user_id", columns="item_id", values="score")
+        pivot = pivot.loc[list(data.users.ids), list(data.items.ids)].to_numpy()
+        np.testing.assert_allclose(pivot, scores, rtol=1e-5, atol=1e-6)  # float32 sums in another blocking
+        ordered = np.argsort(-scores, axis=1, kind="stable")
+        best = recs[recs["rank"] == 1].set_index("user_id").loc[list(data.users.ids), "score"]
+        np.testing.assert_allclose(best, scores[np.arange(12), ordered[:, 0]], rtol=1e-5, atol=1e-6)
+        assert (np.diff(recs.groupby("user_id")["score"].apply(list).tolist(), axis=1) <= 0).all()
+
+    def test_scores_of_chosen_items_are_columns_of_all(self, fitted, data):
+        chosen = data.items.ids[[33, 2, 2]]
+        np.testing.assert_allclose(
+            fitted.scores(["user 3"], chosen), fitted.scores(["user 3"])[:, [33, 2, 2]], rtol=1e-6
+        )
+
+    def test_answers_in_the_order_asked(self, fitted):
+        recs = fitted.recommend(["user 7", "user 2"], k=3)
+        assert recs.user_id.tolist() == ["user 7"] * 3 + ["user 2"] * 3
+        assert recs.rank.tolist() == [1, 2, 3] * 2
+        alone = fitted.recommend(["user 2"], k=3)
+        assert recs.item_id[3:].tolist() == alone.item_id.tolist()
+
+    def test_never_what_is_seen_unless_asked(self, data, fitted):
+        bought = data.matrix.toarray() > 0
+        recs = fitted.recommend(data.users.ids, k=34)
+        got = np.zeros_like(bought)
+        got[data.users.encode(recs.user_id), data.items.encode(recs.item_id)] = True
+        np.testing.assert_array_equal(got, ~bought)  # k >= catalogue: all the rest, and nothing else
+        assert len(fitted.recommend(["user 0"], k=34, exclude_seen=False)) == 34
+
+    def test_allow_and_deny(self, data, fitted):
+        allow, deny = data.items.ids[[0, 1, 4, 31]], data.items.ids[[4]]
+        recs = fitted.recommend(["user 3", COLD_USER], k=10, allow=allow, deny=deny, exclude_seen=False)
+        assert sorted(recs.item_id.tolist()) == sorted([*data.items.ids[[0, 1, 31]]] * 2)
+        assert data.items.ids[4] not in fitted.recommend(["user 3"], k=34, deny=deny).item_id
+        assert len(fitted.recommend(["user 3"], k=5, allow=[])) == 0
+
+    def test_short_lists_are_short(self, data, fitted):
+        found, best = fitted.top_items(np.array([0, 11]), k=50)
+        n_free = 34 - int((data.matrix.toarray()[[0]] > 0).sum())
+        assert (found[0] >= 0).sum() == n_free
+        assert (found[1] >= 0).sum() == 34
+        np.testing.assert_array_equal(found < 0, best == -np.inf)
+
+    def test_cold_items_can_be_recommended(self, data, fitted):
+        cold = data.items.ids[COLD_ITEMS]
+        recs = fitted.recommend(["user 0"], k=4, allow=cold)
+        assert sorted(recs.item_id) == sorted(cold)
+
+    def test_known_user_without_history_is_served(self, fitted):
+        recs = fitted.recommend([COLD_USER], k=5)
+        assert len(recs) == 5
+        assert np.isfinite(recs.score).all()
+
+    def test_users_differ(self, data, fitted):
+        same = np.array_equal(*fitted.scores(["user 0", "user 1"]))
+        assert same is not self.personal
+
+    def test_unknown_ids_are_refused_by_name(self, fitted):
+        with pytest.raises(UnknownIdError, match="'nobody'"):
+            fitted.recommend(["user 1", "nobody"], k=1)
+        with pytest.raises(UnknownIdError, match="'nothing'"):
+            fitted.scores(["user 1"], ["nothing"])
+        for option in ("allow", "deny"):
+            with pytest.raises(UnknownIdError, match="'nothing'"):
+                fitted.recommend(["user 1"], k=1, **{option: ["nothing"]})
+        with pytest.raises(UnknownIdError, match=r"\[0, 12\)"):
+            fitted.top_items(np.array([12]), k=1)
+
+    def test_empty_input_gives_empty_output(self, fitted):
+        assert len(fitted.recommend([], k=3)) == 0
+        assert fitted.scores([]).shape == (0, 34)
+        assert fitted.scores(["user 1"], []).shape == (1, 0)
+        assert fitted.top_items(np.empty(0, np.int64), k=3)[0].shape == (0, 3)
+
+    def test_impossible_requests_are_refused(self, fitted):
+        with pytest.raises(ConfigError, match="k must be >= 1, got 0"):
+            fitted.recommend(["user 1"], k=0)
+        with pytest.raises(DataError, match="single string"):
+            fitted.recommend("user 1", k=1)
+        with pytest.raises(DataError, match=r"shape \(34,\)"):
+            fitted.top_items(np.array([0]), k=1, allowed=np.ones(3, bool))
+
+    def test_save_and_load_are_inverse(self, data, fitted, tmp_path):
+        fitted.save(tmp_path / "m")
+        for loaded in (load_model(tmp_path / "m"), type(fitted).load(tmp_path / "m")):
+            assert type(loaded) is type(fitted)
+            assert loaded.config == self.model
+            assert loaded.users == data.users
+            assert loaded.items == data.items
+            assert arrays_equal(loaded, fitted)
+            ours, theirs = (m.recommend(data.users.ids, k=7).to_frame() for m in (fitted, loaded))
+            assert ours.equals(theirs)
+
+    def test_damaged_artifacts_are_refused(self, fitted, tmp_path):
+        fitted.save(tmp_path / "good")
+        for name, damage in DAMAGES.items():
+            folder = tmp_path / name
+            shutil.copytree(tmp_path / "good", folder)
+            message = damage(folder)
+            with pytest.raises(ArtifactError, match=message):
+                load_model(folder)
+
+    def test_similar_items(self, data, fitted):
+        recs = fitted.similar_items(data.items.ids[[0, 3]], k=40)
+        for query in data.items.ids[[0, 3]]:
+            mine = recs.item_id[recs.user_id == query]
+            assert query not in mine
+            assert len(set(mine)) == len(mine) > 0
+        assert (np.abs(recs.score) <= 1 + 1e-6).all()
+        assert len(fitted.similar_items([], k=3)) == 0
+        with pytest.raises(ConfigError, match="k must be"):
+            fitted.similar_items([data.items.ids[0]], k=0)
+
+
+class FeatureContract:
+    """For models whose item features can be exchanged; inherit beside `ModelContract`."""
+
+    def test_exchanging_the_table_fitted_on_changes_nothing(self, data, fitted):
+        again = fitted.with_item_features(data.item_features)
+        np.testing.assert_allclose(again.scores(data.users.ids), fitted.scores(data.users.ids), atol=1e-6)
+
+    def test_exchange_follows_ids_not_rows(self, data, fitted):
+        back = data.items.ids[::-1]
+        turned = data.item_features.align(IdMap.of(back))
+        again = fitted.with_item_features(turned)
+        np.testing.assert_allclose(again.scores(data.users.ids), fitted.scores(data.users.ids), atol=1e-6)
+
+    def test_other_pictures_move_scores_and_leave_the_original(self, data, fitted):
+        before = fitted.scores(data.users.ids)
+        values = data.item_features["look"].values.copy()
+        values[[30, 31]] = values[[31, 30]]  # two cold items swap looks
+        other = FeatureTable(data.items, (FeatureBlock("look", values), *data.item_features.blocks[1:]))
+        after = fitted.with_item_features(other).scores(data.users.ids)
+        assert np.abs(after[:, [30, 31]] - before[:, [30, 31]]).max() > 1e-3
+        rest = [i for i in range(34) if i not in (30, 31)]
+        np.testing.assert_allclose(after[:, rest], before[:, rest], atol=1e-6)
+        np.testing.assert_array_equal(fitted.scores(data.users.ids), before)
+
+    def test_exchange_works_after_loading(self, data, fitted, tmp_path):
+        fitted.save(tmp_path / "m")
+        other = feature_table(data.items, seed=5)
+        ours, theirs = (m.with_item_features(other) for m in (fitted, load_model(tmp_path / "m")))
+        np.testing.assert_array_equal(ours.scores(data.users.ids), theirs.scores(data.users.ids))
+
+    @pytest.mark.parametrize(
+        ("block", "message"),
+        [
+            (None, "unknown feature block 'look'"),
+            (FeatureBlock("look", np.ones((34, 11), np.float32)), "11 dense columns.*fitted on 12"),
+            (FeatureBlock("look", sp.csr_array(np.ones((34, 12), np.float32))), "12 sparse columns"),
+            (
+                FeatureBlock("look", np.ones((34, 12), np.float32), columns=tuple("abcdefghijkl")),
+                "other columns.*first 'a', expected 'unnamed'",
+            ),
+        ],
+    )
+    def test_a_table_of_other_columns_is_refused(self, data, fitted, block, message):
+        rest = data.item_features.blocks[1:]
+        with pytest.raises(DataError, match=message):
+            fitted.with_item_features(FeatureTable(data.items, rest if block is None else (block, *rest)))
+
+    def test_other_categories_are_refused(self, data, fitted):
+        other = FeatureBlock.one_hot("category", ["bag", "lamp"] * 17)
+        look, _, price = data.item_features.blocks
+        with pytest.raises(DataError, match="first 'lamp', expected 'shoe'"):
+            fitted.with_item_features(FeatureTable(data.items, (look, other, price)))
+
+    def test_a_table_without_an_item_is_refused(self, data, fitted):
+        with pytest.raises(UnknownIdError, match="1 of 34"):
+            fitted.with_item_features(data.item_features.align(IdMap.of(data.items.ids[1:])))
+
+    def test_a_block_that_does_not_exist_is_refused(self, data):
+        with pytest.raises(DataError, match="unknown feature block 'lok'; did you mean 'look'"):
+            type(self.model)(blocks=("lok",)).fit(data)
+        with pytest.raises(ConfigError, match="weights 'lok'; did you mean 'look'"):
+            type(self.model)(weights={"lok": 2.0}).fit(data)
+
+
+def _truncate(folder):
+    path = folder / "model.safetensors"
+    path.write_bytes(path.read_bytes()[:-9])
+    return "truncated or was changed"
+
+
+def _flip(folder):
+    path = folder / "model.safetensors"
+    data = bytearray(path.read_bytes())
+    data[-1] ^= 1
+    path.write_bytes(data)
+    return "truncated or was changed"
+
+
+def _edit(folder):
+    path = folder / "model.json"
+    path.write_text(path.read_text().replace('"users": 12', '"users": 13'))
+    return "changed after it was written"
+
+
+def _rewrite(folder, **changes):
+    """A manifest that is consistent in itself."""
+    manifest = json.loads((folder / "model.json").read_text()) | changes
+    manifest["digest"] = stable_hash({k: v for k, v in manifest.items() if k != "digest"})
+    write_json(folder / "model.json", manifest)
+
+
+def _newer(folder):
+    _rewrite(folder, format=99)
+    return "format 99, this version reads up to 1; upgrade"
+
+
+def _unknown_model(folder):
+    _rewrite(folder, model="alz")
+    return "unknown model 'alz'"
+
+
+def _unknown_option(folder):
+    _rewrite(folder, config={"no_such_option": 1})
+    return "unknown key"
+
+
+def _not_safetensors(folder):
+    path = folder / "model.safetensors"
+    path.write_bytes(b"\x00" * 64)
+    _rewrite(folder, sha256=file_hash(path))
+    return "no safetensors file"
+
+
+def _no_json(folder):
+    (folder / "model.json").write_text("{")
+    return "not valid JSON"
+
+
+def _half(name):
+    def damage(folder):
+        (folder / name).unlink()
+        return "does not exist"
+
+    return damage
+
+
+DAMAGES = {
+    "truncated": _truncate,
+    "flipped": _flip,
+    "edited": _edit,
+    "newer": _newer,
+    "unknown": _unknown_model,
+    "option": _unknown_option,
+    "format": _not_safetensors,
+    "json": _no_json,
+    "no-manifest": _half("model.json"),
+    "no-arrays": _half("model.safetensors"),
+}
