@@ -138,7 +138,7 @@ def test_equal_models_are_called_different_at_the_nominal_rate() -> None:
 def test_bootstrap_does_not_depend_on_its_block_and_holm_is_monotone() -> None:
     values = np.random.default_rng(0).normal(size=(30, 2))
     whole, parts = (bootstrap_means(values, resamples=50, seed=1, block=b) for b in (50, 7))
-    assert np.array_equal(whole, parts)
+    assert np.allclose(whole, parts, rtol=1e-12)  # same counts; products are summed in another order
     assert holm([0.01, 0.02, 0.03, 0.005]) == pytest.approx([0.03, 0.04, 0.04, 0.02])  # by hand
 
 
