@@ -10,11 +10,16 @@ from scipy import ndimage
 
 from style.base import Images
 from style.lab import Floats, rgb_to_lab
+from style.raster import box_mean, grow, local_maximum, shrink, steepness
 
 Bools = npt.NDArray[np.bool_]
 
 PLAIN = 2.6
-"""ΔE from the background model up to which a pixel is plainly background."""
+"""ΔE from the background model up to which a single pixel may be background."""
+CALM = 1.3
+"""The same for the mean of 3 × 3 pixels, where noise has cancelled out: what parts white from white."""
+BLEED = 0.22
+"""Share of a saturated product's chroma that JPEG's chroma blocks may spill beside it."""
 SHADOW = 22.0
 """How much darker (L) than the background a soft shadow may be."""
 TINT = 2.6
@@ -28,7 +33,7 @@ class Cutout:
     Attributes:
         alpha: (n, h, w) float32 in 0..1: 1 product, 0 background, between on the edge.
         confidence: (n,) float32 in 0..1; below 0.5 the mask is doubtful.
-        background: (n, h, w, 3) float32: what the photo would show without the product (RGB 0..255).
+        background: (n, 3, h, w) float32: what the photo would show without the product (RGB 0..255).
     """
 
     alpha: Floats
@@ -58,7 +63,7 @@ def cut_out(images: Images) -> Cutout:
     # One photo at a time: its planes fit the cache (faster than stacks), and no photo depends on its neighbours.
     parts = [_cut_one(image) for image in images]
     shape = images.shape[:3]
-    alpha, background = np.empty(shape, np.float32), np.empty((*shape, 3), np.float32)
+    alpha, background = np.empty(shape, np.float32), np.empty((shape[0], 3, *shape[1:]), np.float32)
     confidence = np.empty(shape[0], np.float32)
     for i, part in enumerate(parts):
         alpha[i], confidence[i], background[i] = part
@@ -70,9 +75,9 @@ def _cut_one(image: npt.NDArray[np.uint8]) -> tuple[Floats, float, Floats]:
     grid = _Grid.of(image.shape[0], image.shape[1])
     studio = _studio(lab, grid)
     product = _product(lab, studio, grid)
-    rgb = image.astype(np.float32)
-    background = _surface(rgb.transpose(2, 0, 1), ~product & (studio.difference < 2 * studio.plain), grid)
-    alpha, behind = _soft_edge(rgb, product, background.transpose(1, 2, 0), grid)
+    rgb = np.ascontiguousarray(image.transpose(2, 0, 1), dtype=np.float32)
+    background = _surface(rgb, ~product & (studio.difference < 2 * studio.plain), grid)
+    alpha, behind = _soft_edge(rgb, product, background, grid)
     return alpha, _confidence(lab, studio, product, grid), behind
 
 
@@ -116,7 +121,9 @@ class _Studio:
     darker: Floats  # (h, w): L below the model
     tint: Floats  # (h, w): chroma difference
     difference: Floats  # (h, w): ΔE76
-    plain: float  # threshold, raised by the photo's noise
+    mean: Floats  # (h, w): ΔE76 of 3 x 3 means
+    plain: float  # threshold of `difference`, raised by the photo's noise
+    calm: float  # threshold of `mean`
     even: float  # share of the border that obeys the model
     noise: float
 
@@ -144,7 +151,10 @@ def _studio(lab: Floats, grid: _Grid) -> _Studio:
 def _compare(lab: Floats, model: Floats, plain: float, even: float, noise: float) -> _Studio:
     off = lab - model
     tint2 = off[1] * off[1] + off[2] * off[2]
-    return _Studio(-off[0], np.sqrt(tint2), np.sqrt(tint2 + off[0] * off[0]), plain, even, noise)
+    smooth = box_mean(off, 1)
+    mean = np.sqrt(smooth[0] * smooth[0] + smooth[1] * smooth[1] + smooth[2] * smooth[2])
+    calm = CALM * plain / PLAIN
+    return _Studio(-off[0], np.sqrt(tint2), np.sqrt(tint2 + off[0] * off[0]), mean, plain, calm, even, noise)
 
 
 def _surface(planes: Floats, where: Bools, grid: _Grid) -> Floats:
@@ -169,25 +179,68 @@ def _solve(basis: Floats, values: Floats) -> Floats:
 
 
 def _product(lab: Floats, studio: _Studio, grid: _Grid) -> Bools:
-    plain = studio.difference < studio.plain
-    soft = (studio.tint < max(TINT, studio.plain)) & (studio.darker < SHADOW) & (studio.darker > -studio.plain)
-    flat = _steepness(lab[0], grid.unit) < 3.0
+    plain = _plain(studio, grid.unit)
+    soft = _tint_allowed(studio, grid.unit) & (studio.darker < SHADOW) & (studio.darker > -studio.plain)
+    flat = steepness(lab[0], grid.unit) < 2.5
     may = plain | (soft & flat)
     reached = _reached(may, grid.unit) | _reached(plain, 0)
-    product = ~(ndimage.binary_dilation(reached, iterations=grid.unit) & may)
-    product = ndimage.binary_opening(product, iterations=grid.unit) | _large(product & ~plain, 12 * grid.unit**2)
-    return _large(product & ~_windows(plain, product, studio, grid), 0.004 * product.size)
+    product = ~(grow(reached, grid.unit) & may)
+    product = grow(shrink(product, grid.unit), grid.unit) | _large(product & ~plain, 12 * grid.unit**2)
+    product = _large(product & ~_windows(plain, product, studio, grid, lab[0]), 0.004 * product.size)
+    product &= ~_fringe(product, studio, grid.unit)
+    return product & ~_gap(product, studio, grid.unit)
 
 
-def _steepness(light: Floats, unit: int) -> Floats:
-    """Lightness change a (unit) pixel, smoothed over noise."""
-    smooth = ndimage.uniform_filter(light, 3) if unit == 1 else ndimage.uniform_filter(light, 2 * unit + 1)
-    return np.hypot(ndimage.sobel(smooth, 0), ndimage.sobel(smooth, 1)) * np.float32(unit / 8)
+def _fringe(product: Bools, studio: _Studio, unit: int) -> Bools:
+    """Studio pixels left along the outline: sharpening overshoot, ringing and shadow, small beside the product's contrast."""
+    near = local_maximum(studio.difference, 3 * unit)
+    slight = (studio.difference < 0.3 * near) & (near > 16)
+    off = ~product
+    for _ in range(3 * unit):
+        off = off | (grow(off) & slight)
+    return off & product
+
+
+def _gap(product: Bools, studio: _Studio, unit: int) -> Bools:
+    """The narrow shadowy gap between trouser legs: open below, closed by strong contrast left and right.
+
+    More than three such gaps are stripes of the fabric, and stay.
+    """
+    near = local_maximum(studio.difference, 6 * unit)
+    slight = product & (studio.difference < 0.25 * near) & (near > 30)
+    rows, _ = ndimage.label(slight, structure=[[0, 0, 0], [1, 1, 1], [0, 0, 0]])
+    narrow = slight & (np.bincount(rows.ravel())[rows] <= 14 * unit)
+    upward = np.array([[1, 1, 1], [0, 1, 0], [0, 0, 0]], bool)
+    risen = ndimage.binary_dilation(~product, upward, iterations=-1, mask=~product | narrow) & product
+    labels, _ = ndimage.label(risen)
+    gaps = [s for i, s in enumerate(ndimage.find_objects(labels), 1) if _is_gap(s, labels[s] == i, studio)]
+    found = np.zeros_like(product)
+    for place in gaps if len(gaps) <= 3 else []:
+        found[place] |= risen[place]
+    return found
+
+
+def _is_gap(place: tuple[slice, ...], inside: Bools, studio: _Studio) -> bool:
+    height, width = inside.shape
+    return bool(height >= 1.5 * width and inside.sum() >= 6 and studio.difference[place][inside].min() < studio.plain)
+
+
+def _plain(studio: _Studio, unit: int) -> Bools:
+    """Pixels like the background; beside a strong edge the means tell nothing, there each pixel counts alone."""
+    strong = local_maximum(studio.difference, 1 * unit) > 8
+    return (studio.difference < studio.plain) & (strong | (studio.mean < studio.calm))
+
+
+def _tint_allowed(studio: _Studio, unit: int) -> Bools:
+    """Chroma within a shadow's, or within what a saturated product nearby spills where lightness is the studio's."""
+    near = local_maximum(studio.tint, 8 * unit)
+    spill = (studio.tint < BLEED * near) & (np.abs(studio.darker) < 3.5)
+    return (studio.tint < max(TINT, studio.plain)) | spill
 
 
 def _reached(may: Bools, gap: int) -> Bools:
     """Pixels connected to the border through ``may``, gaps narrower than 2 × ``gap`` closed."""
-    wide = ndimage.binary_erosion(may, iterations=gap, border_value=1) if gap else may
+    wide = shrink(may, gap) if gap else may
     labels, _ = ndimage.label(wide)
     touching = np.unique(np.concatenate([labels[0], labels[-1], labels[:, 0], labels[:, -1]]))
     lookup = np.zeros(labels.max() + 1, bool)
@@ -204,18 +257,24 @@ def _large(mask: Bools, least: float) -> Bools:
     return np.asarray(keep[labels])
 
 
-def _windows(plain: Bools, product: Bools, studio: _Studio, grid: _Grid) -> Bools:
+def _windows(plain: Bools, product: Bools, studio: _Studio, grid: _Grid, light: Floats) -> Bools:
     """Enclosed pieces of background: through a handle, between arm and body; only when they match it closely."""
     close = plain & product & (studio.difference < max(1.3, 2.2 * studio.noise))
-    labels, count = ndimage.label(ndimage.binary_erosion(close, iterations=grid.unit))
+    labels, count = ndimage.label(shrink(close, grid.unit))
     if not count:
         return np.zeros_like(plain)
     index = np.arange(count + 1)
     area = np.bincount(labels.ravel(), minlength=count + 1)
     mean = ndimage.mean(studio.difference, labels, index)
+    if _burnt_out(light, grid):  # a white print looks just like the studio
+        return np.zeros_like(plain)
     good = (area >= 30 * grid.unit**2) & (np.nan_to_num(mean, nan=9.0) < max(0.8, 1.5 * studio.noise))
     good[0] = False
-    return ndimage.binary_dilation(good[labels], iterations=2 * grid.unit) & plain
+    return grow(good[labels], 2 * grid.unit) & plain
+
+
+def _burnt_out(light: Floats, grid: _Grid) -> bool:
+    return float(np.median(light[grid.ring])) > 99.5
 
 
 # --- the edge and the verdict -----------------------------------------------------------------------------------
@@ -224,27 +283,24 @@ def _windows(plain: Bools, product: Bools, studio: _Studio, grid: _Grid) -> Bool
 def _soft_edge(rgb: Floats, product: Bools, background: Floats, grid: _Grid) -> tuple[Floats, Floats]:
     """Alpha by projecting each edge pixel between the product's and the background's local colour."""
     unit = grid.unit
-    core = ndimage.binary_erosion(product, iterations=unit, border_value=1)
-    reach = ndimage.binary_dilation(product, iterations=unit)
+    core, reach = shrink(product, unit), grow(product, unit)
     band = reach & ~core
-    inner = _local_mean(rgb, core, 2 * unit + 3)
-    outer = _local_mean(rgb, ~ndimage.binary_dilation(reach, iterations=unit), 2 * unit + 5)
-    behind = background.copy()
-    behind[band & outer[1]] = outer[0][band & outer[1]]
-    axis = inner[0] - behind
-    length = np.einsum("hwc,hwc->hw", axis, axis)
-    along = np.einsum("hwc,hwc->hw", rgb - behind, axis) / np.maximum(length, 1)
-    blurred = ndimage.uniform_filter(product.astype(np.float32), 2 * unit + 1)
-    certain = np.clip((length - 300) / 1500, 0, 1) * inner[1]
+    inner, known = _local_mean(rgb, core, unit + 1)
+    outer, seen = _local_mean(rgb, ~grow(reach, unit), unit + 2)
+    behind = np.where(band & seen, outer, background)
+    axis, offset = inner - behind, rgb - behind
+    length = (axis * axis).sum(axis=0)
+    along = (offset * axis).sum(axis=0) / np.maximum(length, 1)
+    blurred = box_mean(product.astype(np.float32), unit)
+    certain = np.clip((length - 300) / 1500, 0, 1) * known
     alpha = np.clip(along, 0, 1) * certain + blurred * (1 - certain)
     return np.where(band, alpha, product).astype(np.float32), behind
 
 
-def _local_mean(rgb: Floats, where: Bools, size: int) -> tuple[Floats, Bools]:
-    weight = ndimage.uniform_filter(where.astype(np.float32), size)
-    total = np.stack([ndimage.uniform_filter(rgb[..., i] * where, size) for i in range(3)], axis=-1)
-    known = weight > 0.5 / size**2
-    return total / np.maximum(weight, 1e-6)[..., None], known
+def _local_mean(rgb: Floats, where: Bools, radius: int) -> tuple[Floats, Bools]:
+    """Mean (3, h, w) of the chosen pixels around each pixel, and where there are any."""
+    weight = box_mean(where.astype(np.float32), radius)
+    return box_mean(rgb * where, radius) / np.maximum(weight, 1e-6), weight > 0.5 / (2 * radius + 1) ** 2
 
 
 def _confidence(lab: Floats, studio: _Studio, product: Bools, grid: _Grid) -> float:
@@ -256,18 +312,21 @@ def doubts(lab: Floats, studio: _Studio, product: Bools, grid: _Grid) -> dict[st
     """Each reason to doubt a mask, as a confidence in 0..1."""
     unit = grid.unit
     area = float(product.mean())
-    inside = ndimage.maximum_filter(np.where(product, studio.difference, 0), 6 * unit + 1)
-    outline = product & ~ndimage.binary_erosion(product, iterations=unit, border_value=1)
-    weak = float((inside[outline] < 2.2 * studio.plain).mean()) if outline.any() else 1.0
-    outside = ~ndimage.binary_dilation(product, iterations=2 * unit)
-    busy = outside & (_steepness(lab[0], unit) > 1.4 + 2 * studio.noise)
+    inside = local_maximum(np.where(product, studio.mean, 0), 2 * unit)
+    outline = product & ~shrink(product, unit)
+    weak = float((inside[outline] < 2.5 * studio.calm).mean()) if outline.any() else 1.0
+    outside = ~grow(product, 4 * unit)
+    busy = outside & (steepness(lab[0], unit) > 0.5 + studio.noise / 4)
     left = float(busy.sum()) / max(float(product.sum()), 1.0)
+    alike = float((studio.mean[product] < 1.5 * studio.calm).mean()) if product.any() else 1.0
     touches = float((product & grid.ring).sum() / grid.ring.sum())
     return {
         "border not even": _ramp(studio.even, 0.35, 0.85),
         "area": min(_ramp(area, 0.0, 0.02), _ramp(1 - area, 0.03, 0.25)),
         "weak outline": _ramp(1 - weak, 0.6, 1.0),
         "structure outside": _ramp(1 - left, 0.94, 1.0),
+        # In a burnt-out studio white cloth and background are one colour: cloth may be lost, or holes left.
+        "studio inside": _ramp(1 - alike, 0.92 if _burnt_out(lab[0], grid) else 0.8, 1.0),
         "frame cuts": _ramp(1 - touches, 0.4, 0.9),
     }
 
