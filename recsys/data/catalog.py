@@ -11,9 +11,21 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from recsys.data.source import RawTable, as_text, read_table, reject, rename
-from recsys.errors import ArtifactError, DataError, unknown_name
-from recsys.files import atomic_write
+from recsys.data.cells import TextColumn, has_nul, is_blank, is_broken, parse_numbers
+from recsys.data.rejected import Sieve, join_rejected, reject
+from recsys.data.source import RawTable, read_table, rename, selected
+from recsys.data.stored import load_frame, save_frame
+from recsys.errors import DataError
+
+COLUMNS = ("item_id", "title", "category", "price", "image")
+"""What every catalogue has; further columns follow."""
+
+ID_TESTS = {
+    "empty id": is_blank,
+    "id contains a NUL character": has_nul,
+    "id is not valid Unicode": is_broken,
+}
+"""Why a text is no id → which texts those are."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -21,8 +33,9 @@ class Catalog:
     """Items in a fixed order.
 
     Attributes:
-        frame: item_id (text, distinct), title, category, price (NaN unknown), image (file name), further columns.
-        rejected: What was refused and why, row by row.
+        frame: item_id (str, distinct), title, category (str, "" unknown), price (float32, NaN unknown), image
+            (file name), then every further column: numbers, booleans and times as they are, the rest as text.
+        rejected: What was refused or noted and why, row by row; see `REJECTED`.
         n_filtered: Rows left out on purpose by ``where``.
 
     Example:
@@ -34,6 +47,10 @@ class Catalog:
     frame: pd.DataFrame
     rejected: pd.DataFrame
     n_filtered: int = 0
+
+    def __post_init__(self) -> None:
+        if "item_id" not in self.frame:
+            raise DataError(f"a catalogue needs the column item_id, got {list(self.frame.columns)}")
 
     @classmethod
     def read(
@@ -49,31 +66,42 @@ class Catalog:
 
     @classmethod
     def from_frame(
-        cls, frame: pd.DataFrame, *, columns: Mapping[str, str] | None = None, where: Mapping[str, Any] | None = None
+        cls,
+        frame: pd.DataFrame,
+        *,
+        columns: Mapping[str, str] | None = None,
+        where: Mapping[str, Any] | None = None,
+        source: str = "catalog",
     ) -> Catalog:
         """From a data frame.
+
+        Rows without a usable id are refused, of several rows with one id all but the first. A price that is
+        no number is noted and the row kept without it. An item without an image name gets ``<item_id>.jpg``.
 
         Args:
             frame: One row an item.
             columns: Our column name → theirs.
             where: Their column → the value (or values) of the rows to keep.
+            source: What messages and refused rows call the table.
 
         Raises:
-            DataError: A column is missing, or no usable item is left.
+            DataError: A column is missing, or rows are there and none is usable.
         """
-        return cls._of(read_table(frame, name="catalog"), columns, where)
+        return cls._of(read_table(frame, name=source), columns, where)
 
     @classmethod
-    def _of(cls, raw: RawTable, columns: Mapping[str, str] | None, where: Mapping[str, Any] | None) -> Catalog:
-        kept = _keep(raw.frame, where or {})
-        frame = rename(kept, columns, needs=("item_id",), name=raw.name)
-        frame = frame.assign(item_id=as_text(frame["item_id"])).astype({"item_id": object})
-        frame, refused = _refuse_ids(frame, raw.name)
-        if frame.empty:
-            raise DataError(f"{raw.name} has no usable item among {len(raw.frame)} rows; see the reasons in rejected")
-        frame, notes = _complete(frame, raw.name)
-        rejected = pd.concat([raw.rejected, *refused, notes], ignore_index=True)
-        return cls(frame.reset_index(drop=True), rejected, len(raw.frame) - len(kept))
+    def _of(
+        cls, raw: RawTable, columns: Mapping[str, str] | None, where: Mapping[str, Any] | None
+    ) -> Catalog:
+        chosen = selected(raw.frame, where, name=raw.name)
+        written = rename(raw.frame[chosen], columns, needs=("item_id",), name=raw.name)
+        sieve = Sieve(raw.name, written, "item_id")
+        ids = TextColumn.of(written["item_id"])
+        refuse_ids(sieve, "item_id", ids)
+        refuse_repeats(sieve, ids)
+        require_usable(sieve, raw)
+        frame = _complete(written, ids, sieve)[sieve.keep].reset_index(drop=True)
+        return cls(frame, join_rejected([raw.rejected, sieve.rejected]), int((~chosen).sum()))
 
     @property
     def ids(self) -> npt.NDArray[Any]:
@@ -85,65 +113,90 @@ class Catalog:
 
     def save(self, path: Path) -> None:
         """Write the usable items as Parquet, atomically."""
-        with atomic_write(path) as file:
-            self.frame.to_parquet(file, index=False)
+        save_frame(self.frame, path)
 
     @classmethod
     def load(cls, path: Path) -> Catalog:
-        """Read what `save` wrote.
+        """Read what `save` wrote; what was refused then is not part of it.
 
         Raises:
             ArtifactError: Missing or damaged.
         """
-        try:
-            frame = pd.read_parquet(path)
-        except (OSError, ValueError) as error:
-            raise ArtifactError(f"{path} cannot be read ({error}); make it again") from error
-        return cls(frame.astype({"item_id": object}), reject("catalog"))
+        return cls(load_frame(path, needs=COLUMNS), reject("catalog"))
 
 
-def _keep(frame: pd.DataFrame, where: Mapping[str, Any]) -> pd.DataFrame:
-    for column, wanted in where.items():
-        if column not in frame.columns:
-            raise DataError(f"catalog.where: {unknown_name('column', column, map(str, frame.columns))}")
-        values = {str(v) for v in (wanted if isinstance(wanted, list | tuple) else [wanted])}
-        frame = frame[np.isin(as_text(frame[column]), list(values))]
-    return frame
-
-
-def _refuse_ids(frame: pd.DataFrame, name: str) -> tuple[pd.DataFrame, list[pd.DataFrame]]:
-    refused = []
+def refuse_ids(sieve: Sieve, field: str, ids: TextColumn) -> None:
+    """Refuse the rows whose id cannot be one; ``../../x`` and emoji can."""
     for reason, test in ID_TESTS.items():
-        bad = test(frame["item_id"])
-        refused.append(reject(name, frame.index[bad], frame["item_id"][bad].to_numpy(), "item_id", reason))
-        frame = frame[~bad]
-    return frame, refused
+        sieve.refuse(ids.where(test), field, reason)
 
 
-def has_nul(ids: pd.Series) -> pd.Series:
-    """Which ids hold a NUL character."""
-    return ids.str.contains("\0", regex=False).astype(bool)
+def refuse_repeats(sieve: Sieve, ids: TextColumn) -> None:
+    """Of the kept rows with one id, keep the first."""
+    kept = np.flatnonzero(sieve.keep)
+    repeated = np.zeros(len(sieve.keep), dtype=bool)
+    repeated[kept[pd.Series(ids.codes[kept]).duplicated().to_numpy()]] = True
+    sieve.refuse(repeated, "item_id", "id appeared before; the first row is used")
 
 
-ID_TESTS = {
-    "empty item id": lambda ids: ids.str.strip() == "",
-    "item id contains a NUL character": has_nul,
-    "item id appears more than once; the first row is used": lambda ids: ids.duplicated(),
-}
+def require_usable(sieve: Sieve, raw: RawTable) -> None:
+    """Fail when there were rows and all of them are refused.
+
+    Raises:
+        DataError: With the commonest reason.
+    """
+    total = len(sieve.keep) + len(raw.rejected)
+    if not total or sieve.keep.any():
+        return
+    reasons = join_rejected([raw.rejected, sieve.rejected])["reason"].value_counts()
+    commonest = f"{reasons.index[0]} ({reasons.iloc[0]} rows); mend the column or its mapping"
+    raise DataError(f"{raw.name} has no usable row among {total}; commonest reason: {commonest}")
 
 
-def _complete(frame: pd.DataFrame, name: str) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Fill the columns every catalogue has; prices that are no numbers are noted."""
-    for column in ("title", "category"):
-        text = as_text(frame[column]) if column in frame else np.full(len(frame), "", dtype=object)
-        frame = frame.assign(**{column: text})
-    image = as_text(frame["image"]) if "image" in frame else np.full(len(frame), "", dtype=object)
-    default = (frame["item_id"] + ".jpg").to_numpy(dtype=object)
-    written = as_text(frame["price"]) if "price" in frame else np.full(len(frame), "", dtype=object)
-    price = pd.to_numeric(pd.Series(written, index=frame.index), errors="coerce").astype("float32")
-    bad = (price.isna() | ~np.isfinite(price)) & (written != "")
-    frame = frame.assign(image=np.where(image == "", default, image), price=price.where(~bad))
-    reason = "price is not a number; kept without price"
-    notes = reject(name, frame.index[bad], frame["item_id"][bad].to_numpy(), "price", reason, written[bad.to_numpy()])
-    first = ["item_id", "title", "category", "price", "image"]
-    return frame[[*first, *(c for c in frame.columns if c not in first)]], notes
+def _complete(written: pd.DataFrame, ids: TextColumn, sieve: Sieve) -> pd.DataFrame:
+    """The columns every catalogue has, then the others."""
+    names = ids.array()
+    parts: dict[str, Any] = {"item_id": names}
+    parts |= {column: _text(written, column, sieve) for column in ("title", "category")}
+    parts["price"] = _price(written, sieve)
+    image = _text(written, "image", sieve)
+    parts["image"] = np.where(is_blank(image), names + ".jpg", image) if len(image) else image
+    for column in written.columns:
+        if column not in parts:
+            parts[column] = written[column] if _is_plain(written[column]) else _text(written, column, sieve)
+    as_object = {c: pd.Series(v, index=written.index, dtype=object) for c, v in parts.items() if _is_text(v)}
+    return pd.DataFrame(parts | as_object, index=written.index)
+
+
+def _price(written: pd.DataFrame, sieve: Sieve) -> npt.NDArray[np.float32]:
+    if "price" not in written:
+        return np.full(len(written), np.nan, dtype=np.float32)
+    with np.errstate(over="ignore"):  # 1e39 becomes infinite, and is noted as such
+        price = parse_numbers(written["price"]).astype(np.float32)
+    blank = TextColumn.of(written["price"]).where(is_blank)
+    sieve.note(~blank & ~np.isfinite(price), "price", "price is not a number; kept without price")
+    sieve.note(price < 0, "price", "price is negative; kept without price")
+    return np.where(np.isfinite(price) & (price >= 0), price, np.float32(np.nan)).astype(np.float32)
+
+
+def _text(written: pd.DataFrame, column: str, sieve: Sieve) -> npt.NDArray[Any]:
+    if column not in written:
+        return np.full(len(written), "", dtype=object)
+    text = TextColumn.of(written[column])
+    broken = is_broken(text.values)
+    if not broken.any():
+        return text.array()
+    sieve.note(
+        broken[text.codes], column, "text is not valid Unicode; kept with marks in place of what is broken"
+    )
+    mended = [v.encode("utf-8", "replace").decode() for v in text.values]
+    return np.array(mended, dtype=object)[text.codes]
+
+
+def _is_plain(cells: pd.Series) -> bool:
+    kinds = pd.api.types
+    return kinds.is_numeric_dtype(cells) or kinds.is_bool_dtype(cells) or kinds.is_datetime64_any_dtype(cells)
+
+
+def _is_text(values: Any) -> bool:
+    return isinstance(values, np.ndarray) and values.dtype == object

@@ -1,4 +1,4 @@
-"""What models are fitted on: ids as integers, interactions as a log and a CSR matrix, features beside them."""
+"""What models are fitted on: ids as integers, interactions as a log and a CSR matrix, features beside."""
 
 from __future__ import annotations
 

@@ -64,7 +64,9 @@ class IdMap:
 
     def positions(self, ids: Iterable[str]) -> Ints:
         """Index of each id, -1 where unknown."""
-        wanted = pd.Index(np.asarray(ids if isinstance(ids, np.ndarray) else list(ids), dtype=object), dtype=object)
+        wanted = pd.Index(
+            np.asarray(ids if isinstance(ids, np.ndarray) else list(ids), dtype=object), dtype=object
+        )
         return np.asarray(self._index.get_indexer(wanted), dtype=np.int64)
 
     def encode(self, ids: Iterable[str], *, on_unknown: OnUnknown = "raise") -> Ints:
@@ -77,10 +79,8 @@ class IdMap:
         found = self.positions(ids)
         unknown = found < 0
         if unknown.any() and on_unknown == "raise":
-            first = ids[int(np.argmax(unknown))]
-            raise UnknownIdError(
-                f"{int(unknown.sum())} of {len(found)} ids are unknown, first {first!r}; {len(self)} ids are known"
-            )
+            first = f"first {ids[int(np.argmax(unknown))]!r}; {len(self)} ids are known"
+            raise UnknownIdError(f"{int(unknown.sum())} of {len(found)} ids are unknown, {first}")
         return found[~unknown]
 
     def decode(self, index: npt.ArrayLike) -> npt.NDArray[Any]:

@@ -2,20 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
-from recsys.data.catalog import Catalog, has_nul
-from recsys.data.source import RawTable, as_text, read_table, reject, rename
-from recsys.errors import ArtifactError, DataError
-from recsys.files import atomic_write
+from recsys.data.catalog import Catalog, refuse_ids, require_usable
+from recsys.data.cells import Bools, TextColumn, is_blank, parse_numbers, parse_times
+from recsys.data.recommendations import ORIGINAL
+from recsys.data.rejected import Sieve, join_rejected, reject
+from recsys.data.source import RawTable, read_table, rename, selected
+from recsys.data.stored import load_frame, save_frame
+from recsys.errors import DataError
+
+COLUMNS = ("user_id", "item_id", "timestamp", "weight", "event")
+"""What every log has."""
 
 OPTIONAL = ("position", "presentation", "propensity")
-TEXT = ("user_id", "item_id", "event", "presentation")
+"""What a log of impressions may have as well."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -23,19 +31,30 @@ class Interactions:
     """A log of purchases, clicks or ratings, ordered by time, user and item.
 
     Attributes:
-        frame: user_id, item_id (text), timestamp (datetime64[ns] in UTC, NaT where the log has none), weight
-            (float32 >= 0, default 1), event (default ``purchase``); position, presentation and propensity where logged.
-        rejected: What was refused and why, row by row.
+        frame: user_id, item_id (str), timestamp (datetime64[ns] in UTC, NaT where the log has none), weight
+            (float32 >= 0, default 1), event (str, default ``purchase``); where logged: position (int64 >= 0,
+            -1 unknown), presentation (str, default ``original``), propensity (float64 in (0, 1], NaN
+            unknown).
+        rejected: What was refused and why, row by row; see `REJECTED`.
+        n_filtered: Rows left out on purpose by ``where``.
 
     Example:
-        >>> log = pd.DataFrame({"user_id": ["u", "u"], "item_id": ["a", "b"], "timestamp": ["2024-01-02", "soon"]})
+        >>> log = pd.DataFrame({"user_id": "u", "item_id": ["a", "b"], "timestamp": ["2024-01-02", "soon"]})
         >>> interactions = Interactions.from_frame(log)
-        >>> len(interactions.frame), interactions.rejected["reason"].item()
-        (1, 'timestamp cannot be read as a date')
+        >>> len(interactions), interactions.rejected["reason"].item()
+        (1, 'timestamp is no ISO 8601 date and no epoch number')
     """
 
     frame: pd.DataFrame
     rejected: pd.DataFrame
+    n_filtered: int = 0
+
+    def __post_init__(self) -> None:
+        missing = [c for c in COLUMNS if c not in self.frame]
+        if missing:
+            raise DataError(
+                f"interactions need the columns {missing}; Interactions.from_frame adds those with a default"
+            )
 
     @classmethod
     def read(
@@ -43,121 +62,84 @@ class Interactions:
         source: str | Path,
         *,
         columns: Mapping[str, str] | None = None,
+        where: Mapping[str, Any] | None = None,
         base: Path | None = None,
         catalog: Catalog | None = None,
     ) -> Interactions:
         """From CSV, Parquet or DuckDB; see `read_table` and `from_frame`."""
-        return cls._of(read_table(source, base=base, name="interactions"), columns, catalog)
+        return cls._of(read_table(source, base=base, name="interactions"), columns, where, catalog)
 
     @classmethod
     def from_frame(
-        cls, frame: pd.DataFrame, *, columns: Mapping[str, str] | None = None, catalog: Catalog | None = None
+        cls,
+        frame: pd.DataFrame,
+        *,
+        columns: Mapping[str, str] | None = None,
+        where: Mapping[str, Any] | None = None,
+        catalog: Catalog | None = None,
+        source: str = "interactions",
     ) -> Interactions:
         """From a data frame.
 
+        Refused are rows with an id or time that cannot be one, with a weight, position or propensity out of
+        range, and exact duplicates: rows equal to an earlier one in every column of the source. The same
+        purchase at another time is no duplicate.
+
         Args:
             frame: One row an interaction.
-            columns: Our column name → theirs.
+            columns: Our column name → theirs; columns we have no name for are not kept.
+            where: Their column → the value (or values) of the rows to keep.
             catalog: When given, items it does not have are refused.
+            source: What messages and refused rows call the table.
 
         Raises:
-            DataError: A column is missing, or no usable row is left.
+            DataError: A column is missing, or rows are there and none is usable.
         """
-        return cls._of(read_table(frame, name="interactions"), columns, catalog)
+        return cls._of(read_table(frame, name=source), columns, where, catalog)
 
     @classmethod
-    def _of(cls, raw: RawTable, columns: Mapping[str, str] | None, catalog: Catalog | None) -> Interactions:
-        written = rename(raw.frame, columns, needs=("user_id", "item_id"), name=raw.name)
-        frame = _parse(written)
-        refused = []
-        for field, reason, test in _tests(written, frame, catalog):
-            bad = np.asarray(test(frame), dtype=bool)
-            rows = frame.index[bad]
-            value = as_text(written.loc[rows, field]) if field in written else ""
-            refused.append(reject(raw.name, rows, frame["item_id"][bad].to_numpy(), field, reason, value))
-            frame = frame[~bad]
-        if frame.empty:
-            reasons = pd.concat(refused)["reason"].value_counts()
-            top = f"; commonest reason: {reasons.index[0]} ({reasons.iloc[0]} rows)" if len(reasons) else ""
-            raise DataError(f"{raw.name} has no usable row among {len(raw.frame)}{top}")
-        frame = frame.sort_values(["timestamp", "user_id", "item_id"], kind="stable").reset_index(drop=True)
-        return cls(frame, pd.concat([raw.rejected, *refused], ignore_index=True))
+    def _of(
+        cls,
+        raw: RawTable,
+        columns: Mapping[str, str] | None,
+        where: Mapping[str, Any] | None,
+        catalog: Catalog | None,
+    ) -> Interactions:
+        chosen = selected(raw.frame, where, name=raw.name)
+        kept = raw.frame if chosen.all() else raw.frame[chosen]
+        written = rename(kept, columns, needs=("user_id", "item_id"), name=raw.name)
+        sieve = Sieve(raw.name, written, "item_id")
+        ids = {c: TextColumn.of(written[c]) for c in ("user_id", "item_id")}
+        for field, text in ids.items():
+            refuse_ids(sieve, field, text)
+        if catalog is not None:
+            known = pd.Index(catalog.ids, dtype=object)
+            unknown = ids["item_id"].where(lambda texts: known.get_indexer(pd.Index(texts, dtype=object)) < 0)
+            sieve.refuse(unknown, "item_id", "item is not in the catalogue")
+        times = _times(written, sieve)
+        values = _values(written, sieve)
+        sieve.refuse(_repeated(written, sieve.keep, ids, times), "", "exact duplicate of an earlier row")
+        require_usable(sieve, raw)
+        order = _order(np.flatnonzero(sieve.keep), ids, times)
+        frame = pd.DataFrame({c: pd.Series(t.values[t.codes[order]], dtype=object) for c, t in ids.items()})
+        frame = frame.assign(timestamp=times[order], **{c: v[order] for c, v in values.items()})
+        return cls(frame, join_rejected([raw.rejected, sieve.rejected]), int((~chosen).sum()))
 
     def __len__(self) -> int:
         return len(self.frame)
 
     def save(self, path: Path) -> None:
         """Write the usable rows as Parquet, atomically."""
-        with atomic_write(path) as file:
-            self.frame.to_parquet(file, index=False)
+        save_frame(self.frame, path)
 
     @classmethod
     def load(cls, path: Path) -> Interactions:
-        """Read what `save` wrote.
+        """Read what `save` wrote; what was refused then is not part of it.
 
         Raises:
             ArtifactError: Missing or damaged.
         """
-        try:
-            frame = pd.read_parquet(path)
-        except (OSError, ValueError) as error:
-            raise ArtifactError(f"{path} cannot be read ({error}); make it again") from error
-        return cls(frame.astype({c: object for c in TEXT if c in frame}), reject("interactions"))
-
-
-Test = tuple[str, str, Callable[[pd.DataFrame], "pd.Series | np.ndarray"]]
-
-
-def _tests(written: pd.DataFrame, parsed: pd.DataFrame, catalog: Catalog | None) -> list[Test]:
-    """(field, reason, which rows of the parsed frame are bad), applied in order."""
-    tests: list[Test] = []
-    for field in ("user_id", "item_id"):
-        tests.append((field, f"empty {field}", lambda f, c=field: f[c].str.strip() == ""))
-        tests.append((field, f"{field} contains a NUL character", lambda f, c=field: has_nul(f[c])))
-    if "timestamp" in written:
-        tests.append(("timestamp", "timestamp cannot be read as a date", lambda f: f["timestamp"].isna()))
-    tests.append(("weight", "weight is negative or not a number", lambda f: ~(np.isfinite(f["weight"]) & (f["weight"] >= 0))))
-    if "propensity" in written:
-        tests.append(("propensity", "propensity is outside (0, 1]", lambda f: ~((f["propensity"] > 0) & (f["propensity"] <= 1))))
-    if catalog is not None:
-        known = pd.Index(catalog.ids, dtype=object)
-        tests.append(("item_id", "item is not in the catalogue", lambda f: known.get_indexer(pd.Index(f["item_id"], dtype=object)) < 0))
-    tests.append(("item_id", "exact duplicate of an earlier row", lambda f: written.loc[f.index].duplicated()))
-    return tests
-
-
-def _parse(written: pd.DataFrame) -> pd.DataFrame:
-    size, index = len(written), written.index
-    frame = pd.DataFrame({c: pd.Series(as_text(written[c]), index=index, dtype=object) for c in ("user_id", "item_id")})
-    nothing = pd.Series(np.full(size, np.datetime64("NaT", "ns")), index=index)
-    frame["timestamp"] = parse_times(written["timestamp"]) if "timestamp" in written else nothing
-    frame["weight"] = _numbers(written["weight"]) if "weight" in written else np.ones(size, np.float32)
-    frame["event"] = as_text(written["event"]) if "event" in written else "purchase"
-    for column in OPTIONAL:
-        if column in written:
-            frame[column] = as_text(written[column]) if column == "presentation" else _numbers(written[column])
-    return frame.astype({c: object for c in TEXT if c in frame})
-
-
-def _numbers(values: pd.Series) -> pd.Series:
-    return pd.to_numeric(values, errors="coerce").astype("float32")
-
-
-def parse_times(values: pd.Series) -> pd.Series:
-    """Dates, times with or without zone, or epoch seconds, as UTC without zone; NaT where unreadable.
-
-    Example:
-        >>> parse_times(pd.Series(["2024-01-02T01:00:00+01:00", "86400", "no"])).dt.strftime("%F").tolist()
-        ['2024-01-02', '1970-01-02', nan]
-    """
-    if pd.api.types.is_datetime64_any_dtype(values):
-        utc = pd.to_datetime(values, utc=True)
-        return utc.dt.tz_localize(None).astype("datetime64[ns]")
-    numbers = pd.to_numeric(values, errors="coerce")
-    seconds = numbers.between(-62e9, 9.2e9) & ~values.astype(str).str.fullmatch(r"\d{8}|\d{4}")
-    epoch = pd.to_datetime(numbers.where(seconds), unit="s", utc=True, errors="coerce")
-    text = pd.to_datetime(values.astype(str).where(~seconds), utc=True, errors="coerce", format="ISO8601")
-    return text.fillna(epoch).dt.tz_localize(None).astype("datetime64[ns]")
+        return cls(load_frame(path, needs=COLUMNS), reject("interactions"))
 
 
 def require_times(interactions: Interactions, what: str) -> None:
@@ -167,4 +149,81 @@ def require_times(interactions: Interactions, what: str) -> None:
         DataError: A timestamp is missing.
     """
     if interactions.frame["timestamp"].isna().any():
-        raise DataError(f"{what} needs timestamps, and this log has none; map the column or choose another kind")
+        raise DataError(
+            f"{what} needs timestamps, and this log has none; map the column or choose another kind"
+        )
+
+
+def _times(written: pd.DataFrame, sieve: Sieve) -> npt.NDArray[Any]:
+    if "timestamp" not in written:
+        return np.full(len(written), np.datetime64("NaT", "ns"))
+    times = parse_times(written["timestamp"])
+    blank = TextColumn.of(written["timestamp"][np.isnat(times)]).where(is_blank)
+    empty = np.isnat(times)
+    empty[np.isnat(times)] = blank
+    sieve.refuse(empty, "timestamp", "timestamp is empty")
+    sieve.refuse(np.isnat(times), "timestamp", "timestamp is no ISO 8601 date and no epoch number")
+    return times
+
+
+def _values(written: pd.DataFrame, sieve: Sieve) -> dict[str, npt.NDArray[Any]]:
+    """Weight, event and the optional columns; rows out of range are refused."""
+    values = {"weight": _weight(written, sieve), "event": _text(written, "event", "purchase")}
+    if "position" in written:
+        values["position"] = _position(written["position"], sieve)
+    if "presentation" in written:
+        values["presentation"] = _text(written, "presentation", ORIGINAL)
+    if "propensity" in written:
+        values["propensity"] = _propensity(written["propensity"], sieve)
+    return values
+
+
+def _weight(written: pd.DataFrame, sieve: Sieve) -> npt.NDArray[np.float32]:
+    if "weight" not in written:
+        return np.ones(len(written), dtype=np.float32)
+    with np.errstate(over="ignore"):  # 1e39 becomes infinite, and is refused as such
+        weight = parse_numbers(written["weight"]).astype(np.float32)
+    sieve.refuse(~np.isfinite(weight), "weight", "weight is not a finite number")
+    sieve.refuse(weight < 0, "weight", "weight is negative")
+    return weight
+
+
+def _position(cells: pd.Series, sieve: Sieve) -> npt.NDArray[np.int64]:
+    number, blank = parse_numbers(cells), TextColumn.of(cells).where(is_blank)
+    usable = (number >= 0) & (number < 2**53) & (number == np.floor(number))
+    sieve.refuse(~usable & ~blank, "position", "position is not a whole number >= 0")
+    return np.where(usable, number, -1).astype(np.int64)
+
+
+def _propensity(cells: pd.Series, sieve: Sieve) -> npt.NDArray[np.float64]:
+    number, blank = parse_numbers(cells), TextColumn.of(cells).where(is_blank)
+    usable = (number > 0) & (number <= 1)
+    sieve.refuse(~usable & ~blank, "propensity", "propensity is not a number in (0, 1]")
+    return number
+
+
+def _text(written: pd.DataFrame, column: str, default: str) -> npt.NDArray[Any]:
+    if column not in written:
+        return np.full(len(written), default, dtype=object)
+    return TextColumn.of(written[column]).filled(default)
+
+
+def _repeated(
+    written: pd.DataFrame, keep: Bools, ids: Mapping[str, TextColumn], times: npt.NDArray[Any]
+) -> Bools:
+    """Rows equal to an earlier one in every column; compared in full if they agree in user, item and time."""
+    at = np.flatnonzero(keep)
+    keys = pd.DataFrame({c: t.codes[at] for c, t in ids.items()} | {"timestamp": times[at].astype(np.int64)})
+    at = at[keys.duplicated(keep=False).to_numpy()]
+    cells = pd.DataFrame({c: TextColumn.of(written[c].iloc[at]).codes for c in written.columns})
+    repeated = np.zeros(len(keep), dtype=bool)
+    repeated[at[cells.duplicated().to_numpy()]] = True
+    return repeated
+
+
+def _order(
+    kept: npt.NDArray[np.int64], ids: Mapping[str, TextColumn], times: npt.NDArray[Any]
+) -> npt.NDArray[np.int64]:
+    """The kept rows by time (unknown last), user and item; equal ones as in the source."""
+    keys = (ids["item_id"].ranks()[kept], ids["user_id"].ranks()[kept], times[kept])
+    return kept[np.lexsort(keys)]

@@ -38,7 +38,7 @@ class Presentation:
 class Presentations:
     """All presentations of a catalogue, one row an (item, look).
 
-    ``frame`` has the columns item_id, look, image, accepted, reason and one column ``score_<name>`` a guard score.
+    ``frame`` has the columns item_id, look, image, accepted, reason, and ``score_<name>`` per guard score.
     """
 
     frame: pd.DataFrame
@@ -53,7 +53,8 @@ class Presentations:
         """From single presentations.
 
         Example:
-            >>> Presentations.of([Presentation("a", "retro", scores={"ssim": 0.9})]).frame["score_ssim"].item()
+            >>> made = Presentations.of([Presentation("a", "retro", scores={"ssim": 0.9})])
+            >>> made.frame["score_ssim"].item()
             0.9
         """
         records: list[dict[str, Any]] = []

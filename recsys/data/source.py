@@ -2,25 +2,26 @@
 
 from __future__ import annotations
 
-import gzip
-import io
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
-import pyarrow.csv as pacsv
 import pyarrow.parquet as pq
 
+from recsys.data.cells import Bools, TextColumn, parse_numbers
+from recsys.data.delimited import read_delimited
+from recsys.data.rejected import REJECTED, reject, summarize_rejected
 from recsys.errors import DataError, unknown_name
 from recsys.extras import require
 
-REJECTED = ("source", "row", "id", "field", "reason", "value")
-"""Columns of every table of refused rows; ``row`` counts data rows from 0, -1 where it is not known."""
+__all__ = ["REJECTED", "RawTable", "read_table", "reject", "rename", "selected", "summarize_rejected"]
+
+_INDEX_COLUMN = re.compile(r"__index_level_\d+__")
 
 
 @dataclass(frozen=True, eq=False)
@@ -28,23 +29,34 @@ class RawTable:
     """A table before anything is believed.
 
     Attributes:
-        frame: Its rows; text cells of a CSV are kept as text.
+        frame: Its rows, text cells of a CSV as text; the index is the row in the source, counted from 0.
         rejected: Lines that are no rows, see `REJECTED`.
-        name: For messages.
+        name: For messages and the ``source`` of refused rows.
     """
 
     frame: pd.DataFrame
     rejected: pd.DataFrame
     name: str
 
+    def __post_init__(self) -> None:
+        names = [str(c) for c in self.frame.columns]
+        if len(set(names)) != len(names):
+            twice = next(n for n in names if names.count(n) > 1)
+            raise DataError(f"{self.name} has the column {twice!r} twice; rename one")
 
-def read_table(source: str | Path | pd.DataFrame, *, base: Path | None = None, name: str = "table") -> RawTable:
-    """Read CSV (gzipped or not), Parquet, a data frame, or ``duckdb:file.db?select …``.
+
+def read_table(
+    source: str | Path | pd.DataFrame, *, base: Path | None = None, name: str = "table"
+) -> RawTable:
+    """Read CSV, Parquet, a data frame, or ``duckdb:file.db?select …``.
+
+    What a file is shows in its content, not in its name: Parquet, or text with commas (tabs, semicolons or
+    bars where the header has no comma), plain or compressed with gzip, bzip2 or Zstandard.
 
     Args:
-        source: Where; relative paths start at ``base``.
+        source: Where; relative paths start at ``base``. The index of a data frame is not read.
         base: A folder; default the working directory.
-        name: The ``source`` entry of refused rows.
+        name: What messages and refused rows call the table.
 
     Raises:
         DataError: Missing, empty or unreadable.
@@ -55,46 +67,25 @@ def read_table(source: str | Path | pd.DataFrame, *, base: Path | None = None, n
         '007'
     """
     if isinstance(source, pd.DataFrame):
-        return RawTable(source.reset_index(drop=True), reject(name), name)
+        frame = source.set_axis([str(c) for c in source.columns], axis=1).reset_index(drop=True)
+        return RawTable(frame, reject(name), name)
     text = str(source)
     if text.startswith("duckdb:"):
-        return RawTable(_read_duckdb(text.removeprefix("duckdb:"), base), reject(name), name)
-    path = (base or Path()) / text
-    if not path.is_file():
-        raise DataError(f"{text} does not exist or is no file (looked for {path}); mend the path")
-    if path.suffix in (".parquet", ".pq"):
-        return RawTable(_read_parquet(path), reject(name), name)
-    return _read_csv(path, name)
+        raw = RawTable(_plain(_query(text.removeprefix("duckdb:"), base)), reject(name), name)
+    else:
+        raw = _read_file(text, (base or Path()) / text, name)
+    if raw.frame.empty and raw.rejected.empty:
+        raise DataError(f"{name}: {text} has no rows; its columns are {', '.join(raw.frame.columns)}")
+    return raw
 
 
-def reject(source: str, row: Any = (), id: Any = "", field: str = "", reason: str = "", value: Any = "") -> pd.DataFrame:
-    """Refused rows as a table; scalars are repeated over ``row``."""
-    rows = np.atleast_1d(np.asarray(row, dtype=np.int64))
-    columns = {"source": source, "row": rows, "id": id, "field": field, "reason": reason, "value": value}
-    frame = pd.DataFrame(columns, index=range(len(rows)), columns=list(REJECTED))
-    frame["value"] = frame["value"].map(_shorten).astype(object)
-    return frame.astype({c: object for c in ("source", "id", "field", "reason")})
+def rename(
+    frame: pd.DataFrame, columns: Mapping[str, str] | None, *, needs: tuple[str, ...], name: str
+) -> pd.DataFrame:
+    """Give columns our names (``columns``: ours → theirs); other columns keep theirs and come last.
 
-
-def summarize_rejected(rejected: pd.DataFrame) -> list[dict[str, Any]]:
-    """One entry a (source, reason): how many and an example, commonest first.
-
-    Example:
-        >>> summarize_rejected(reject("catalog", [3, 4], ["a", "b"], "item_id", "duplicate id"))
-        [{'source': 'catalog', 'reason': 'duplicate id', 'count': 2, 'example': 'row 3, a'}]
-    """
-    entries = []
-    for (source, reason), rows in rejected.groupby(["source", "reason"], sort=False):
-        first = rows.iloc[0]
-        place = [f"row {first['row']}"] if first["row"] >= 0 else []
-        shown = [str(first["id"])] if first["id"] else []
-        value = [f"{first['field']} = {first['value']!r}"] if first["value"] and first["value"] != first["id"] else []
-        entries.append({"source": source, "reason": reason, "count": len(rows), "example": ", ".join(place + shown + value)})
-    return sorted(entries, key=lambda e: (-e["count"], e["source"], e["reason"]))
-
-
-def rename(frame: pd.DataFrame, columns: Mapping[str, str] | None, *, needs: tuple[str, ...], name: str) -> pd.DataFrame:
-    """Give columns our names (``columns``: ours → theirs); other columns keep theirs.
+    One column of theirs may serve several of ours. One that bears our name without being meant is kept as
+    ``<name>_source``.
 
     Raises:
         DataError: A column that is needed or mapped does not exist.
@@ -102,99 +93,93 @@ def rename(frame: pd.DataFrame, columns: Mapping[str, str] | None, *, needs: tup
     columns = dict(columns or {})
     for ours, theirs in columns.items():
         if theirs not in frame.columns:
-            raise DataError(f"{name}: {ours} is mapped to an {unknown_name('column', theirs, map(str, frame.columns))}")
+            raise DataError(f"{name}: {ours} is mapped to an {unknown_name('column', theirs, frame.columns)}")
     taken = set(columns.values())
-    clash = [c for c in frame.columns if c in columns and c not in taken]
-    frame = frame.drop(columns=clash).rename(columns={theirs: ours for ours, theirs in columns.items()})
+    picked = {ours: frame[theirs] for ours, theirs in columns.items()}
+    picked |= {f"{c}_source" if c in columns else c: frame[c] for c in frame.columns if c not in taken}
     for ours in needs:
-        if ours not in frame.columns:
+        if ours not in picked:
             cure = f'map it with columns = {{ {ours} = "…" }}'
-            raise DataError(f"{name} has no column {ours!r}; it has {', '.join(map(str, frame.columns))}; {cure}")
-    return frame
+            raise DataError(f"{name}: {unknown_name('column', ours, frame.columns)}; {cure}")
+    return pd.DataFrame(picked, index=frame.index)
 
 
-def as_text(values: pd.Series) -> npt.NDArray[Any]:
-    """Ids as text: whole numbers lose no digits and gain no '.0', missing values become ''.
+def selected(frame: pd.DataFrame, where: Mapping[str, Any] | None, *, name: str) -> Bools:
+    """Which rows have, in every column of ``where``, its value or one of its values.
 
-    Example:
-        >>> as_text(pd.Series([7.0, None])).tolist()
-        ['7', '']
+    Numbers are compared as numbers (``1`` finds ``1.0``), true and false also find 1 and 0, text as it is.
+
+    Raises:
+        DataError: A column does not exist, or no row is left.
     """
-    if pd.api.types.is_float_dtype(values):
-        whole = values.notna() & (values % 1 == 0)
-        text = values.astype(object).where(~whole, values.where(whole, 0).astype("int64").astype(object))
-        return text.where(values.notna(), "").astype(str).to_numpy(dtype=object)
-    filled = values.astype(object).where(values.notna(), "")
-    return filled.astype(str).to_numpy(dtype=object)
+    keep = np.ones(len(frame), dtype=bool)
+    for column, wanted in (where or {}).items():
+        if column not in frame.columns:
+            raise DataError(f"{name}.where: {unknown_name('column', column, frame.columns)}")
+        values = list(wanted) if isinstance(wanted, list | tuple | set) else [wanted]
+        keep &= np.logical_or.reduce(
+            [_equals(frame[column], v) for v in values] or [np.zeros(len(frame), dtype=bool)]
+        )
+        if len(frame) and not keep.any():
+            seen = TextColumn.of(frame[column]).values[:5].tolist()
+            raise DataError(f"{name}.where: no row has {column} = {wanted!r}; the column has {seen} …")
+    return keep
 
 
-def _shorten(value: Any, most: int = 80) -> str:
-    text = "" if value is None else str(value)
-    return text if len(text) <= most else text[: most - 1] + "…"
+def _equals(cells: pd.Series, value: Any) -> Bools:
+    if isinstance(value, bool):
+        spellings = ("true", "1") if value else ("false", "0")
+        return TextColumn.of(cells).where(lambda texts: [t.strip().lower() in spellings for t in texts])
+    if isinstance(value, int | float):
+        return np.asarray(parse_numbers(cells) == value, dtype=bool)
+    return TextColumn.of(cells).where(lambda texts: texts == str(value))
+
+
+def _read_file(text: str, path: Path, name: str) -> RawTable:
+    if not path.exists():
+        raise DataError(f"{name}: {text} does not exist (looked for {path}); mend the path")
+    if path.is_dir():
+        return RawTable(_read_parquet(path), reject(name), name)
+    with path.open("rb") as file:
+        if file.read(4) == b"PAR1":
+            return RawTable(_read_parquet(path), reject(name), name)
+    frame, rejected = read_delimited(path, name)
+    return RawTable(frame, rejected, name)
 
 
 def _read_parquet(path: Path) -> pd.DataFrame:
     try:
-        return pq.read_table(path).to_pandas()
+        return _plain(pq.read_table(path))
     except (pa.ArrowException, OSError) as error:
         raise DataError(f"{path} is not readable as Parquet ({error}); write it again") from error
 
 
-def _read_duckdb(text: str, base: Path | None) -> pd.DataFrame:
+def _plain(table: pa.Table) -> pd.DataFrame:
+    """As a data frame; whole numbers stay whole beside missing ones, index columns of pandas are left out."""
+    table = table.drop_columns([c for c in table.column_names if _INDEX_COLUMN.fullmatch(c)])
+    frame: pd.DataFrame = table.to_pandas(
+        ignore_metadata=True, integer_object_nulls=True, date_as_object=False
+    )
+    return frame
+
+
+def _query(text: str, base: Path | None) -> pa.Table:
     database, _, query = text.partition("?")
-    if not query:
+    if not query.strip():
         raise DataError(f"duckdb:{text} has no query; write duckdb:store.db?select …")
     path = (base or Path()) / database
     if not path.is_file():
         raise DataError(f"DuckDB file {database} does not exist (looked for {path})")
     duckdb = require("duckdb", extra="sql")
     try:
-        with duckdb.connect(str(path), read_only=True) as connection:
-            frame: pd.DataFrame = connection.execute(query).df()
-            return frame
+        # A study file may come from others: its query reads this database and touches nothing else.
+        with duckdb.connect(
+            str(path), read_only=True, config={"enable_external_access": False}
+        ) as connection:
+            relation = connection.sql(query)
+            if relation is None:
+                raise DataError(f"the query on {database} answers no table: {query}; write a select")
+            table: pa.Table = relation.to_arrow_table()
+            return table
     except duckdb.Error as error:
         raise DataError(f"the query on {database} failed: {error}") from error
-
-
-def _read_csv(path: Path, name: str) -> RawTable:
-    data = _plain_bytes(path)
-    header = data.split(b"\n", 1)[0].rstrip(b"\r")
-    if not header.strip():
-        raise DataError(f"{path} is empty; a CSV needs a header line")
-    try:
-        names = pacsv.read_csv(io.BytesIO(header + b"\n")).column_names
-    except (pa.ArrowException, UnicodeDecodeError) as error:
-        raise DataError(f"{path}: the header line cannot be read ({error}); save the file as UTF-8 CSV") from error
-    bad: list[tuple[int, str]] = []
-
-    def skip(row: Any) -> str:
-        bad.append((-1 if row.number is None else row.number - 2, f"{row.actual_columns} fields instead of {row.expected_columns}"))
-        return "skip"
-
-    table = _parse(data, names, skip, path)
-    rows = reject(name, [r for r, _ in bad], "", "", [reason for _, reason in bad] if bad else "")
-    frame = pd.DataFrame({c: table.column(i).to_numpy(zero_copy_only=False) for i, c in enumerate(table.column_names)})
-    if bad:
-        frame.index = pd.Index(np.setdiff1d(np.arange(len(frame) + len(bad)), [r for r, _ in bad])[: len(frame)])
-    return RawTable(frame, rows, name)
-
-
-def _plain_bytes(path: Path) -> bytes:
-    try:
-        data = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
-    except (OSError, EOFError, gzip.BadGzipFile) as error:
-        raise DataError(f"{path} is not readable ({error}); it may be truncated") from error
-    return data.removeprefix(b"\xef\xbb\xbf")
-
-
-def _parse(data: bytes, names: list[str], skip: Any, path: Path) -> pa.Table:
-    if len(set(names)) != len(names):
-        twice = next(n for n in names if names.count(n) > 1)
-        raise DataError(f"{path} has the column {twice!r} twice; rename one")
-    convert = pacsv.ConvertOptions(column_types={n: pa.string() for n in names}, strings_can_be_null=False)
-    parse = pacsv.ParseOptions(newlines_in_values=True, invalid_row_handler=skip)
-    read = pacsv.ReadOptions(use_threads=False)  # only a single thread knows line numbers
-    try:
-        return pacsv.read_csv(io.BytesIO(data), read_options=read, parse_options=parse, convert_options=convert)
-    except (pa.ArrowException, UnicodeDecodeError) as error:
-        raise DataError(f"{path} cannot be read as CSV ({error}); save it as UTF-8, comma-separated") from error
