@@ -26,6 +26,7 @@ from recsys.errors import DataError
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
+Columns = dict[str, Floats]
 Role = Literal["goal", "guardrail", "other"]
 POWER = 0.8
 """Of the minimum detectable effect."""
@@ -90,7 +91,8 @@ class Analysis:
 def analyze(users: pd.DataFrame, config: ABConfig | None = None, *, segments: Iterable[str] = ()) -> Analysis:
     """Every metric whose columns are there; with CUPED too where a period before the test was logged.
 
-    Users with a missing outcome are left out of the effects and named among the problems.
+    Users with a missing outcome are left out of the effects and named among the problems. Users without a
+    past (NaN in a ``pre_`` column) are kept; CUPED takes them for average ones.
 
     Args:
         users: One row a user: arm (0 control, 1 treatment) and the counts that `GOALS` name (clicks,
@@ -112,27 +114,23 @@ def analyze(users: pd.DataFrame, config: ABConfig | None = None, *, segments: It
     config = ABConfig() if config is None else config
     segments = tuple(segments)
     _check_columns(users, config, segments)
-    usable = users[_complete(users)]
-    arm = usable["arm"].to_numpy(np.int64)
-    counts = tuple(int((users["arm"] == side).sum()) for side in (0, 1))
-    srm = sample_ratio((counts[0], counts[1]), config.allocation) if sum(counts) else None
-    problems = _problems(users, len(users) - len(usable), srm, config)
-    results: list[Result] = []
-    if min(np.bincount(arm, minlength=2)) >= 2:
-        results = [
-            r for metric in GOALS if _has(users, GOALS[metric]) for r in _metric(usable, arm, metric, config)
-        ]
-    else:
-        problems.append("an arm has fewer than 2 users with outcomes")
-    found = {r.metric for r in results if r.role != "other"}
-    if results:
-        problems += [
-            f"{m} has no denominator in an arm" for m in (*config.goals, *config.guardrails) if m not in found
-        ]
-    rows = [row for name in segments for row in _segment(usable, name, config)]
-    goal = next((r for r in results if r.metric == config.goals[0] and r.role == "goal"), None)
-    smallest = None if goal is None else _smallest_effect(usable, arm, goal, config)
-    return Analysis(_adjusted(results), (counts[0], counts[1]), srm, tuple(rows), tuple(problems), smallest)
+    everyone = {c: users[c].to_numpy(np.float64, na_value=np.nan) for c in _counts(users)}
+    complete = _complete(everyone, len(users))
+    arm = users["arm"].to_numpy(np.int64)
+    n_control, n_treatment = (int(n) for n in np.bincount(arm, minlength=2))
+    srm = sample_ratio((n_control, n_treatment), config.allocation) if len(users) else None
+    columns, arm = _rows(everyone, complete), arm[complete]
+    results = [r for metric in GOALS for r in _metric(columns, arm, metric, config)]
+    problems = [*_problems(users, complete, srm, config), *_unanswered(results, arm, config)]
+    labels = [users.loc[complete, name] for name in segments]
+    return Analysis(
+        results=_adjusted(results),
+        counts=(n_control, n_treatment),
+        srm_p_value=srm,
+        segments=tuple(row for values in labels for row in _segment(columns, arm, values, config)),
+        problems=tuple(problems),
+        minimum_detectable=_smallest_effect(columns, arm, results, config),
+    )
 
 
 def _check_columns(users: pd.DataFrame, config: ABConfig, segments: tuple[str, ...]) -> None:
@@ -163,13 +161,22 @@ def _counts(users: pd.DataFrame) -> list[str]:
     return [c for name in names for c in (name, f"pre_{name}") if c in users.columns]
 
 
-def _complete(users: pd.DataFrame) -> npt.NDArray[np.bool_]:
-    values = users[_counts(users)].to_numpy(np.float64, na_value=np.nan)
-    return np.asarray(np.isfinite(values).all(axis=1))
+def _complete(columns: Columns, n: int) -> npt.NDArray[np.bool_]:
+    found = np.ones(n, bool)
+    for name, values in columns.items():
+        if not name.startswith("pre_"):
+            found &= np.isfinite(values)
+    return found
 
 
-def _problems(users: pd.DataFrame, n_missing: int, srm: float | None, config: ABConfig) -> list[str]:
-    found = []
+def _rows(columns: Columns, which: npt.NDArray[Any]) -> Columns:
+    return {name: values[which] for name, values in columns.items()}
+
+
+def _problems(
+    users: pd.DataFrame, complete: npt.NDArray[np.bool_], srm: float | None, config: ABConfig
+) -> list[str]:
+    found, n_missing = [], int((~complete).sum())
     if srm is None:
         found.append("no users in either arm")
     elif srm < config.srm_alpha:
@@ -182,36 +189,56 @@ def _problems(users: pd.DataFrame, n_missing: int, srm: float | None, config: AB
     return found
 
 
-def _has(users: pd.DataFrame, goal: Goal, prefix: str = "") -> bool:
-    return all(prefix + c in users.columns for c in goal.columns)
+def _unanswered(results: list[Result], arm: Ints, config: ABConfig) -> list[str]:
+    if min(np.bincount(arm, minlength=2)) < 2:
+        return ["an arm has fewer than 2 users with outcomes"]
+    found = {r.metric for r in results if r.role != "other"}
+    return [
+        f"{m} has no denominator in an arm" for m in (*config.goals, *config.guardrails) if m not in found
+    ]
 
 
-def _metric(users: pd.DataFrame, arm: Ints, metric: str, config: ABConfig) -> list[Result]:
-    """The metric's rows, the last of them the one that decides; none without a denominator in an arm."""
+def _metric(columns: Columns, arm: Ints, metric: str, config: ABConfig) -> list[Result]:
+    """The metric's rows, the last of them the one that decides; none where an arm has too little to tell."""
     goal = GOALS[metric]
-    values = _values(users, goal, "", arm)
+    known = all(c in columns for c in goal.columns) and min(np.bincount(arm, minlength=2)) >= 2
+    values = _values(columns, goal, arm) if known else None
     if values is None:
         return []
     method = "Welch" if goal.denominator is None else "delta method"
     found = [Result(metric, method, "other", _estimate(values, arm, config.alpha))]
-    if _has(users, goal, "pre_"):
-        # One linearisation for both arms: the covariate is from before the split, so it must not know of it.
-        before = _values(users, goal, "pre_", np.zeros_like(arm))
-        if before is not None and np.ptp(before) > 0:
-            adjusted, ratio = cuped(values, before, arm)
-            estimate = _estimate(adjusted, arm, config.alpha)
-            found.append(Result(metric, f"{method} + CUPED", "other", estimate, variance_ratio=ratio))
+    before = _covariate(columns, goal)
+    if before is not None:
+        adjusted, ratio = cuped(values, before, arm)
+        estimate = _estimate(adjusted, arm, config.alpha)
+        found.append(Result(metric, f"{method} + CUPED", "other", estimate, variance_ratio=ratio))
     role: Role = "goal" if metric in config.goals else "guardrail" if metric in config.guardrails else "other"
     return [*found[:-1], replace(found[-1], role=role)]
 
 
-def _values(users: pd.DataFrame, goal: Goal, prefix: str, group: Ints) -> Floats | None:
+def _covariate(columns: Columns, goal: Goal) -> Floats | None:
+    """(n,) the metric before the test, the average for users without a past; None where it tells nothing.
+
+    A ratio is linearised once for both arms: the covariate dates from before the split and must not know it.
+    """
+    if not all(f"pre_{c}" in columns for c in goal.columns):
+        return None
+    past = {c: columns[f"pre_{c}"] for c in goal.columns}
+    known = np.logical_and.reduce([np.isfinite(v) for v in past.values()])
+    values = _values(_rows(past, known), goal, np.zeros(int(known.sum()), np.int64))
+    if values is None or len(values) == 0 or np.ptp(values) == 0:
+        return None
+    covariate = np.full(len(known), values.mean())
+    covariate[known] = values
+    return covariate
+
+
+def _values(columns: Columns, goal: Goal, group: Ints) -> Floats | None:
     """(n,) per-user values, a ratio linearised within each group; None where a group's denominator is 0."""
-    numerator = users[prefix + goal.numerator].to_numpy(np.float64)
+    numerator = columns[goal.numerator]
     if goal.denominator is None:
         return numerator
-    denominator = users[prefix + goal.denominator].to_numpy(np.float64)
-    values = np.empty_like(numerator)
+    denominator, values = columns[goal.denominator], np.empty_like(numerator)
     for side in np.unique(group):
         mine = group == side
         if denominator[mine].sum() == 0:
@@ -225,35 +252,38 @@ def _estimate(values: Floats, arm: Ints, alpha: float) -> Estimate:
 
 
 def _adjusted(results: list[Result]) -> tuple[Result, ...]:
-    goals = [r for r in results if r.role == "goal"]
-    adjusted = (
-        dict(zip((r.metric for r in goals), holm([r.estimate.p_value for r in goals]), strict=True))
-        if goals
-        else {}
-    )
-    return tuple(replace(r, adjusted_p_value=adjusted[r.metric]) if r.role == "goal" else r for r in results)
+    goals = [i for i, r in enumerate(results) if r.role == "goal"]
+    p_values = holm([results[i].estimate.p_value for i in goals]) if goals else []
+    adjusted = dict(zip(goals, p_values, strict=True))
+    return tuple(replace(r, adjusted_p_value=adjusted.get(i)) for i, r in enumerate(results))
 
 
-def _smallest_effect(users: pd.DataFrame, arm: Ints, goal: Result, config: ABConfig) -> float | None:
-    values = _values(users, GOALS[goal.metric], "", arm)
-    assert values is not None
-    control, n_treatment = Moments.of(values[arm == 0]), int((arm == 1).sum())
+def _smallest_effect(columns: Columns, arm: Ints, results: list[Result], config: ABConfig) -> float | None:
+    first = next((r for r in results if r.metric == config.goals[0] and r.role == "goal"), None)
+    values = None if first is None else _values(columns, GOALS[first.metric], arm)
+    if first is None or values is None:
+        return None
     return minimum_detectable_effect(
-        control, n_treatment, alpha=config.alpha, power=POWER, variance_ratio=goal.variance_ratio
+        Moments.of(values[arm == 0]),
+        int((arm == 1).sum()),
+        alpha=config.alpha,
+        power=POWER,
+        variance_ratio=first.variance_ratio,
     )
 
 
-def _segment(users: pd.DataFrame, name: str, config: ABConfig) -> list[dict[str, Any]]:
-    """The first goal within each level, levels too small for an effect included, with None."""
+def _segment(columns: Columns, arm: Ints, labels: pd.Series, config: ABConfig) -> list[dict[str, Any]]:
+    """The first goal within each level in the labels' order; levels too small for an effect get None."""
+    categories = pd.Categorical(labels)
+    levels = [(code, str(level)) for code, level in enumerate(categories.categories)]
     rows = []
-    for level, part in users.groupby(name, sort=True, dropna=False, observed=True):
-        arm = part["arm"].to_numpy(np.int64)
-        found = _metric(part, arm, config.goals[0], config) if min(np.bincount(arm, minlength=2)) >= 2 else []
+    for code, level in [*levels, (-1, "unknown")]:
+        which = categories.codes == code
+        if not which.any():
+            continue
+        found = _metric(_rows(columns, which), arm[which], config.goals[0], config)
         e = found[-1].estimate if found else None
         ends = (None, None, None) if e is None else (e.relative, e.relative_low, e.relative_high)
-        label = "unknown" if pd.isna(level) else str(level)
-        rows.append(
-            {"segment": name, "level": label, "n": len(part)}
-            | dict(zip(("relative", "low", "high"), ends, strict=True))
-        )
+        row = {"segment": str(labels.name), "level": level, "n": int(which.sum())}
+        rows.append(row | dict(zip(("relative", "low", "high"), ends, strict=True)))
     return rows

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 from scipy import stats
-from statsmodels.stats.power import TTestIndPower
 
 from recsys.errors import DataError
 
@@ -201,6 +200,9 @@ def minimum_detectable_effect(
 ) -> float | None:
     """The smallest relative effect that a two-sided t-test of this size finds with probability ``power``.
 
+    (t(1 - alpha/2) + t(power)) × standard error / mean, with control's variance in both arms: Duflo,
+    Glennerster and Kremer, Using randomization in development economics research, 2007.
+
     Args:
         control: Moments of control's per-user values.
         n_treatment: Users in treatment.
@@ -217,6 +219,7 @@ def minimum_detectable_effect(
     """
     if control.mean == 0 or control.variance <= 0 or variance_ratio <= 0:
         return None
-    ratio = n_treatment / control.n
-    size = float(TTestIndPower().solve_power(nobs1=control.n, ratio=ratio, alpha=alpha, power=power))
-    return size * float(np.sqrt(control.variance * variance_ratio)) / abs(control.mean)
+    df = control.n + n_treatment - 2
+    reach = float(stats.t.ppf(1 - alpha / 2, df) + stats.t.ppf(power, df))
+    error = float(np.sqrt(control.variance * variance_ratio * (1 / control.n + 1 / n_treatment)))
+    return reach * error / abs(control.mean)

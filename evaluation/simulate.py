@@ -17,6 +17,7 @@ from recsys.errors import ConfigError, DataError, unknown_name
 
 Ints = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
+SIDES = ("control", "treatment")
 BUDGET = 1 << 20
 """Uniform numbers held at once, about: memory does not grow with the customers beyond their table."""
 
@@ -128,8 +129,8 @@ class Simulation:
 
     Attributes:
         users: One row a customer: unit, user_idx, arm (0 control, 1 treatment), sessions, impressions,
-            clicks, sessions_with_click, and the same four counts of the period before with the prefix
-            ``pre_``.
+            clicks, sessions_with_click, and where there was a period before, the same four counts of it
+            with the prefix ``pre_``.
         potential: The same rows in either arm: ``<count>_control`` and ``<count>_treatment``; ``users`` shows
             one of them.
         truth: Metric → control, treatment, absolute, relative: expectations of the model over these
@@ -195,25 +196,22 @@ def simulate(control: Arm, treatment: Arm, config: ABConfig, *, seed: int) -> Si
     sessions, before = _sessions(config, rng)
     arm = assign(range(config.users), f"{config.salt}:{seed}", config.allocation)
     counts = _both_fates(chance, user, sessions, before, seed)
-    log = {"clicks": counts[0], "sessions_with_click": counts[1]}
-    log |= {"sessions": np.stack([sessions] * 2), "impressions": shown[:, user] * sessions}
-    frame = pd.DataFrame({"unit": np.arange(config.users), "user_idx": user, "arm": arm})
-    for name, fates in log.items():
-        frame[name] = np.where(arm == 1, fates[1], fates[0])
-    past = {
-        "sessions": before,
-        "impressions": shown[0, user] * before,
-        "clicks": counts[0, 2],
-        "sessions_with_click": counts[1, 2],
+    # Each (3, n): in control, in treatment, before the test.
+    log = {
+        "sessions": np.stack([sessions, sessions, before]),
+        "impressions": np.stack(
+            [shown[0, user] * sessions, shown[1, user] * sessions, shown[0, user] * before]
+        ),
+        "clicks": counts[0],
+        "sessions_with_click": counts[1],
     }
-    frame = frame.assign(**{f"pre_{name}": values for name, values in past.items()})
-    fates = {
-        f"{name}_{side}": log[name][i] for name in log for i, side in enumerate(("control", "treatment"))
-    }
+    drawn = {"unit": np.arange(config.users), "user_idx": user, "arm": arm}
+    seen = {name: np.where(arm == 1, v[1], v[0]) for name, v in log.items()}
+    past = {f"pre_{name}": v[2] for name, v in log.items()} if config.pre_sessions > 0 else {}
+    potential = {f"{name}_{side}": v[i] for name, v in log.items() for i, side in enumerate(SIDES)}
+    realised = _effects({name: v[:2].mean(axis=1) for name, v in log.items()})
     expected = _expectations(chance, shown, user, config.sessions)
-    return Simulation(
-        frame, pd.DataFrame(fates), expected, _effects({name: v[:2].mean(axis=1) for name, v in log.items()})
-    )
+    return Simulation(pd.DataFrame(drawn | seen | past), pd.DataFrame(potential), expected, realised)
 
 
 def _sessions(config: ABConfig, rng: np.random.Generator) -> tuple[Ints, Ints]:
