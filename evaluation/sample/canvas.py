@@ -3,80 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageDraw
 from scipy import ndimage
 
-from evaluation.sample.geometry import Anchor, Floats, Points, curve, ellipse, tapered
-
-WIDTH, HEIGHT, SCALE = 240, 320, 4
-"""Size of a photo in pixels, and how much finer outlines are drawn before they are reduced."""
-Colour = tuple[float, float, float]
-Outline = Sequence[Anchor] | Points
-LIGHT = (0.62, 0.78)
-
-
-@dataclass(frozen=True)
-class Cloth:
-    """What a part is made of.
-
-    Attributes:
-        texture: (HEIGHT, WIDTH, 3) float32 RGB in [0, 1], read with wrap-around.
-        bump: (HEIGHT, WIDTH) height of its structure (ribs, quilting), or None.
-        sheen: Strength of highlights: 0 felt, 1 satin or lacquer.
-        grain: Strength of the fine noise of its surface.
-        satin: Strength of the long soft reflections of silk.
-    """
-
-    texture: Floats
-    bump: Floats | None = None
-    sheen: float = 0.25
-    grain: float = 0.015
-    satin: float = 0.0
-
-    @classmethod
-    def plain(cls, colour: Colour, *, sheen: float = 0.25, grain: float = 0.015, satin: float = 0.0) -> Cloth:
-        """One colour all over."""
-        texture = np.broadcast_to(np.asarray(colour, np.float32), (HEIGHT, WIDTH, 3))
-        return cls(texture, sheen=sheen, grain=grain, satin=satin)
-
-    def shaded(self, factor: float) -> Cloth:
-        """The same, darker or lighter."""
-        return replace(self, texture=np.clip(self.texture * np.float32(factor), 0, 1))
-
-
-@dataclass(frozen=True)
-class Relief:
-    """How a part bulges.
-
-    Attributes:
-        puff: Width of the rounding along its border, pixels.
-        height: Strength of that rounding.
-        round: 0 flat … 1 a turned body, lit across each row like a cylinder.
-        folds: (anchors, width, depth) of soft strokes; positive depth stands out.
-        fan: 0 … 1: how far the pattern follows the part's width (a flared skirt's stripes fan out).
-        shift: Pattern offset (x, y), so that cut pieces do not continue each other.
-        lift: Strength of the shadow it throws on what lies below.
-    """
-
-    puff: float = 4.0
-    height: float = 1.0
-    round: float = 0.0
-    folds: tuple[tuple[Sequence[Anchor], float, float], ...] = ()
-    fan: float = 0.0
-    shift: tuple[int, int] = (0, 0)
-    lift: float = 0.3
-
-
-FLAT = Relief(puff=1.5, height=0.4)
+from evaluation.sample.geometry import (
+    Anchor,
+    Floats,
+    Points,
+    curve,
+    ellipse,
+    tapered,
+)
+from evaluation.sample.light import blur, cylinder, extent, silk
+from evaluation.sample.stuff import HEIGHT, LIGHT, SCALE, WIDTH, Cloth, Colour, Outline, Relief
 
 
 @dataclass
 class Canvas:
-    """A transparent board in final pixels; `part`, `lines` and `glow` add to it, `photo` puts it in the studio.
+    """A transparent board; `part`, `lines` and `glow` add to it, `photo` puts it in the studio.
 
     Attributes:
         rng: Wobble and grain.
@@ -99,7 +47,7 @@ class Canvas:
     def __post_init__(self) -> None:
         self._phase = self.rng.uniform(0, 2 * np.pi, 4)
         self._noise = self.rng.standard_normal((HEIGHT, WIDTH), dtype=np.float32)
-        self._silk = _silk(self.rng)
+        self._silk = silk(self.rng)
 
     def place(self, outline: Outline) -> Points:
         """From x-from-the-middle to picture coordinates, with the hand's wobble."""
@@ -137,7 +85,7 @@ class Canvas:
         dash: tuple[float, float] | None = None,
         clip: bool = True,
     ) -> None:
-        """Draw strokes (open curves), clipped to the product unless told otherwise; ``dash`` (on, off) makes stitches."""
+        """Draw open curves, clipped to the product or not; ``dash`` (on, off) makes stitches."""
         paths = [self.place(s if isinstance(s, np.ndarray) else curve(s, closed=False)) for s in strokes]
         if dash:
             paths = [piece for path in paths for piece in _dashes(path, *dash)]
@@ -179,13 +127,13 @@ class Canvas:
         tint = np.array([1.0, 0.997, 0.99], np.float32)
         picture = self.rgb + (1 - self.alpha)[..., None] * ground[..., None] * tint
         noise = self._noise[::-1] * 0.004
-        return (np.clip(picture + noise[..., None], 0, 1) * 255 + 0.5).astype(np.uint8)
+        return np.asarray(np.clip(picture + noise[..., None], 0, 1) * 255 + 0.5, np.float32).astype(np.uint8)
 
     def _shadow(self, floor: float | None) -> Floats:
         fallen = ndimage.shift(self.alpha, (5, 4), order=0) if floor is None else self.alpha
-        soft = _blur(fallen, 7.0)
+        soft = blur(fallen, 7.0)
         if floor is None:
-            tight = _blur(ndimage.shift(self.alpha, (2, 1), order=0), 2.5)
+            tight = blur(ndimage.shift(self.alpha, (2, 1), order=0), 2.5)
             return np.asarray(0.17 * soft + 0.12 * tight, np.float32)
         y = float(self.place(np.array([[0.0, floor]]))[0, 1])
         row = np.clip(int(y), 4, HEIGHT - 1)
@@ -218,7 +166,7 @@ class Canvas:
 
     def _cast(self, box: tuple[slice, slice], mask: Floats, lift: float) -> None:
         if lift > 0 and self.alpha[box].any():
-            shadow = _blur(ndimage.shift(mask, (2, 1), order=0), 2.2) * np.float32(lift)
+            shadow = blur(ndimage.shift(mask, (2, 1), order=0), 2.2) * np.float32(lift)
             self.rgb[box] *= (1 - shadow)[..., None]
 
     def _over(self, box: tuple[slice, slice], mask: Floats, colour: Floats) -> None:
@@ -228,7 +176,7 @@ class Canvas:
 
     def _lit(self, box: tuple[slice, slice], mask: Floats, cloth: Cloth, relief: Relief) -> Floats:
         texture, bump = self._cut(box, mask, cloth, relief)
-        height = _blur(mask, relief.puff) * np.float32(relief.height * relief.puff * 0.55)
+        height = blur(mask, relief.puff) * np.float32(relief.height * relief.puff * 0.55)
         for anchors, width, depth in relief.folds:
             height += self._fold(box, mask.shape, anchors, width) * np.float32(depth)
         if bump is not None:
@@ -236,7 +184,7 @@ class Canvas:
         gy, gx = np.gradient(height)
         light = LIGHT[0] * gx + LIGHT[1] * gy
         if relief.round:
-            light += np.float32(relief.round) * _cylinder(mask)
+            light += np.float32(relief.round) * cylinder(mask)
         silk = self._silk[box] * cloth.satin
         dark = np.clip(np.maximum(-light, 0) * 0.75 + np.maximum(-silk, 0), 0, 0.72)
         bright = np.clip(np.maximum(light, 0) * (0.22 + 0.55 * cloth.sheen) + np.maximum(silk, 0), 0, 0.8)
@@ -258,7 +206,7 @@ class Canvas:
             cols = (np.arange(box[1].start, box[1].stop) + relief.shift[0]) % WIDTH
             pick = np.ix_(rows, cols)
             return cloth.texture[pick], None if cloth.bump is None else cloth.bump[pick]
-        left, right = _extent(mask)
+        left, right = extent(mask)
         middle, half = (left + right) / 2, np.maximum((right - left) / 2, 1)
         unit = half.mean() / half
         x = np.arange(mask.shape[1], dtype=np.float32)[None] - middle[:, None]
@@ -276,7 +224,9 @@ class Canvas:
         image = Image.new("L", (shape[1], shape[0]))
         points = stroke - (box[1].start, box[0].start)
         ImageDraw.Draw(image).polygon([tuple(p) for p in points.tolist()], fill=255)
-        return _blur(np.asarray(image, np.float32) / 255, max(width * 0.4, 1.2)) * np.float32(width * 0.5)
+        return blur(np.asarray(image, np.float32) / np.float32(255), max(width * 0.4, 1.2)) * np.float32(
+            width * 0.5
+        )
 
 
 def _sheet(box: tuple[slice, slice]) -> tuple[Image.Image, int, int]:
@@ -287,7 +237,7 @@ def _sheet(box: tuple[slice, slice]) -> tuple[Image.Image, int, int]:
 def _reduced(image: Image.Image) -> Floats:
     if 0 in image.size:
         return np.zeros((image.size[1] // SCALE, image.size[0] // SCALE), np.float32)
-    return np.asarray(image.reduce(SCALE), np.float32) / 255
+    return np.asarray(image.reduce(SCALE), np.float32) / np.float32(255)
 
 
 def _box(polygons: Sequence[Points], pad: int) -> tuple[slice, slice]:
@@ -296,45 +246,6 @@ def _box(polygons: Sequence[Points], pad: int) -> tuple[slice, slice]:
     x0, y0 = (int(v) for v in np.clip(low, 0, (WIDTH, HEIGHT)))
     x1, y1 = (int(v) for v in np.clip(high, 0, (WIDTH, HEIGHT)))
     return slice(y0, max(y0, y1)), slice(x0, max(x0, x1))
-
-
-def _blur(field_: Floats, sigma: float) -> Floats:
-    """Nearly Gaussian: three box filters (Wells 1986), whose cost does not grow with ``sigma``."""
-    size = max(int(round(sigma * 0.98)) * 2 + 1, 3) if sigma > 1.6 else 3
-    out = field_
-    for _ in range(3 if sigma > 1.6 else 2):
-        out = ndimage.uniform_filter(out, size, mode="constant")
-    return np.asarray(out, np.float32)
-
-
-def _extent(mask: Floats) -> tuple[Floats, Floats]:
-    """First and last covered column of each row; empty rows take the part's whole width."""
-    on = mask > 0.5
-    any_ = on.any(axis=1)
-    left = np.where(any_, on.argmax(axis=1), 0)
-    right = np.where(any_, mask.shape[1] - on[:, ::-1].argmax(axis=1), mask.shape[1])
-    return (
-        np.asarray(ndimage.uniform_filter1d(left.astype(np.float32), 5, mode="nearest")),
-        np.asarray(ndimage.uniform_filter1d(right.astype(np.float32), 5, mode="nearest")),
-    )
-
-
-def _cylinder(mask: Floats) -> Floats:
-    """Light on a turned body: bright left of the middle, dark towards the right edge; in about [-1, 0.8]."""
-    left, right = _extent(mask)
-    x = np.arange(mask.shape[1], dtype=np.float32)[None]
-    u = np.clip((x - left[:, None]) / np.maximum(right - left, 1)[:, None] * 2 - 1, -1, 1)
-    lambert = -0.55 * u + 0.83 * np.sqrt(1 - u**2)
-    return np.asarray(1.15 * (lambert - 0.62), np.float32)
-
-
-def _silk(rng: np.random.Generator) -> Floats:
-    """Long soft reflections in [-0.5, 0.6]: warped diagonal waves."""
-    yy, xx = np.mgrid[0:HEIGHT, 0:WIDTH].astype(np.float32)
-    a, b, c = rng.uniform(0, 2 * np.pi, 3).astype(np.float32)
-    warp = 14 * np.sin(yy / 47 + a) + 7 * np.sin(yy / 19 + xx / 60 + b)
-    wave = np.sin((xx + warp - 0.18 * yy) / 9.5 + c) * (0.6 + 0.4 * np.sin(yy / 35 + xx / 31 + b))
-    return np.asarray(np.where(wave > 0, 0.6 * np.abs(wave) ** 2.2, -0.42 * np.abs(wave) ** 1.3), np.float32)
 
 
 def _dashes(path: Points, on: float, off: float) -> list[Points]:

@@ -16,8 +16,9 @@ Array = npt.NDArray[np.float64]
 class ClickModel:
     """How customers of the sample store click and buy.
 
-    P(click at rank r) = r ** -eta * sigmoid(log_odds); P(purchase | click) = sigmoid(buy + buy_slope * log_odds), where
-    log_odds = click + appeal + style * (taste · item style - 1 / n_styles) + liking of the category.
+    With log_odds = click + appeal + style * (taste · item style - 1 / n_styles) + liking of the category:
+    P(click at rank r) = r ** -eta * sigmoid(log_odds);
+    P(purchase | click) = sigmoid(buy + buy_slope * log_odds).
     (Position-based model: Richardson et al. 2007; Craswell et al. 2008.)
 
     Attributes:

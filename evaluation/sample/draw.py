@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from evaluation.sample import garments, home, wearables
+from evaluation.sample import bags, bottoms, coats, decor, dresses, seats, shoes, tops
 from evaluation.sample.canvas import Canvas
 from evaluation.sample.recipe import Recipe, draw_recipe
 from recsys.errors import ConfigError, unknown_name
@@ -36,19 +36,19 @@ class Category:
 
 
 CATEGORIES: dict[str, Category] = {
-    "dress": Category("Dress", garments.dress, 1.5, 90, 1.04, -2),
-    "t-shirt": Category("T-shirt", garments.t_shirt, 1.3, 28, 1.14, 22),
-    "shirt": Category("Shirt", garments.shirt, 1.1, 55, 1.08, 16),
-    "coat": Category("Coat", garments.coat, 1.0, 180, 1.05, 2),
-    "trousers": Category("Trousers", garments.trousers, 1.1, 75, 1.04, -2),
-    "skirt": Category("Skirt", garments.skirt, 1.0, 60, 1.1, 2),
-    "sneaker": Category("Sneaker", wearables.sneaker, 1.1, 95, 1.12, -30),
-    "boot": Category("Boot", wearables.boot, 0.9, 140),
-    "handbag": Category("Handbag", wearables.handbag, 1.0, 120, 1.12, 6),
-    "lamp": Category("Lamp", home.lamp, 0.9, 85, 1.05, -16),
-    "chair": Category("Chair", home.chair, 0.9, 210, 1.08, -18),
-    "vase": Category("Vase", home.vase, 0.9, 45, 1.12, -22),
-    "sofa": Category("Sofa", home.sofa, 0.8, 720, 1.06, -54),
+    "dress": Category("Dress", dresses.dress, 1.5, 90, 1.04, -2),
+    "t-shirt": Category("T-shirt", tops.t_shirt, 1.3, 28, 1.14, 22),
+    "shirt": Category("Shirt", tops.shirt, 1.1, 55, 1.08, 16),
+    "coat": Category("Coat", coats.coat, 1.0, 180, 1.05, 2),
+    "trousers": Category("Trousers", bottoms.trousers, 1.1, 75, 1.04, -2),
+    "skirt": Category("Skirt", bottoms.skirt, 1.0, 60, 1.1, 2),
+    "sneaker": Category("Sneaker", shoes.sneaker, 1.1, 95, 1.12, -30),
+    "boot": Category("Boot", shoes.boot, 0.9, 140),
+    "handbag": Category("Handbag", bags.handbag, 1.0, 120, 1.12, 6),
+    "lamp": Category("Lamp", decor.lamp, 0.9, 85, 1.05, -16),
+    "chair": Category("Chair", seats.chair, 0.9, 210, 1.08, -18),
+    "vase": Category("Vase", decor.vase, 0.9, 45, 1.12, -22),
+    "sofa": Category("Sofa", seats.sofa, 0.8, 720, 1.06, -54),
 }
 """Every category by the name it has in the catalogue."""
 
@@ -60,8 +60,8 @@ def draw_item(
 
     Args:
         category: A name of `CATEGORIES`.
-        mixture: (n_styles,) shares in the order of `STYLES`, summing to 1; each visible trait (colours, pattern,
-            silhouette, details) is drawn from it.
+        mixture: (n_styles,) shares in the order of `STYLES`, summing to 1; each visible trait
+            (colours, pattern, silhouette, details) is drawn from it.
         seed: Same seed, same pixels.
 
     Returns:
@@ -77,7 +77,7 @@ def draw_item(
     if category not in CATEGORIES:
         raise ConfigError(unknown_name("category", category, CATEGORIES))
     kind, rng = CATEGORIES[category], np.random.default_rng(seed)
-    flat = kind.draw.__module__ == garments.__name__
+    flat = kind.draw.__module__ in {m.__name__ for m in (bottoms, coats, dresses, tops)}
     canvas = Canvas(
         rng,
         tilt=float(rng.normal(0, 0.008)) * flat,

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 Floats = npt.NDArray[np.float32]
+Field = npt.NDArray[np.floating[Any]]
 Points = npt.NDArray[np.float64]
 """(n, 2) x, y in pixels of the final picture; x counts from the middle, y from the top."""
 Anchor = tuple[float, ...]
@@ -35,7 +38,7 @@ def curve(anchors: Sequence[Anchor], *, closed: bool = True, steps: int = 12) ->
     if not closed:
         corner[[0, -1]] = True
         cuts = np.flatnonzero(corner)
-        pieces = [_span(xy[a : b + 1], steps) for a, b in zip(cuts[:-1], cuts[1:], strict=True)]
+        pieces = [_span(xy[a : b + 1], steps) for a, b in pairwise(cuts)]
         return np.concatenate([*pieces, xy[-1:]])
     if not corner.any():
         ring = np.concatenate([xy[-2:], xy, xy[:3]])
@@ -44,7 +47,7 @@ def curve(anchors: Sequence[Anchor], *, closed: bool = True, steps: int = 12) ->
     xy, corner = np.roll(xy, -start, axis=0), np.roll(corner, -start)
     xy = np.concatenate([xy, xy[:1]])
     cuts = np.append(np.flatnonzero(corner), len(xy) - 1)
-    return np.concatenate([_span(xy[a : b + 1], steps) for a, b in zip(cuts[:-1], cuts[1:], strict=True)])
+    return np.concatenate([_span(xy[a : b + 1], steps) for a, b in pairwise(cuts)])
 
 
 def _span(xy: Points, steps: int) -> Points:

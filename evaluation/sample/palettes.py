@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from evaluation.sample.canvas import Colour
+from evaluation.sample.stuff import Colour
 
 STYLES = ("retro", "minimalist", "street", "luxury")
 """The true styles, in the order of every style vector."""

@@ -28,8 +28,8 @@ def make_items(n: int, clicks: ClickModel, rng: np.random.Generator) -> pd.DataF
         rng: Everything random.
 
     Returns:
-        item_id, title, category, price, image, launched, style (the main one), one share per style (summing to 1),
-        appeal, traffic (relative popularity in the slates).
+        item_id, title, category, price, image, launched, style (the main one), one share per style (summing
+        to 1), appeal, traffic (relative popularity in the slates).
 
     Example:
         >>> make_items(20, ClickModel(), np.random.default_rng(0))["item_id"].iloc[:2].tolist()
@@ -75,7 +75,7 @@ def _mixtures(main: npt.NDArray[np.int64], rng: np.random.Generator) -> npt.NDAr
 
 
 def _launch_days(n: int, rng: np.random.Generator) -> npt.NDArray[np.int64]:
-    """Most products are there from the start, some arrive in between, a new season comes in the last weeks."""
+    """Most products are there from the start, some arrive in between, a new season comes at the end."""
     kind = np.repeat([0, 1, 2], [n - n // 5 - n * 21 // 100, n // 5, n * 21 // 100])
     kind = np.concatenate([kind[: len(AWKWARD)], rng.permutation(kind[len(AWKWARD) :])])
     low, high = np.array([0, 7, 142])[kind], np.array([1, 135, 166])[kind]
@@ -87,8 +87,8 @@ def make_users(n: int, clicks: ClickModel, rng: np.random.Generator) -> pd.DataF
     """The customers and their truth.
 
     Returns:
-        user_id, one taste per style (summing to 1), one liking per category (log-odds), sessions (how many over the
-        whole time), joined (day).
+        user_id, one taste per style (summing to 1), one liking per category (log-odds), sessions (how many
+        over the whole time), joined (day).
     """
     taste = rng.dirichlet(np.full(len(STYLES), 0.35), n)
     liking = rng.normal(0, clicks.category, (n, len(CATEGORIES)))

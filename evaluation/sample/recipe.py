@@ -7,10 +7,12 @@ from dataclasses import dataclass, replace
 import numpy as np
 import numpy.typing as npt
 
-from evaluation.sample.canvas import Canvas, Cloth, Colour, Relief
+from evaluation.sample.canvas import Canvas
 from evaluation.sample.geometry import ellipse
 from evaluation.sample.palettes import STYLES, Palette, brightness, draw_palette, lighter
-from evaluation.sample.patterns import PLACED, Pattern, draw_pattern
+from evaluation.sample.patterns import PLACED, draw_pattern
+from evaluation.sample.printing import Pattern
+from evaluation.sample.stuff import Cloth, Colour, Relief
 
 
 @dataclass(frozen=True)

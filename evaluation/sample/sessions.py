@@ -26,9 +26,9 @@ class Log:
     """What happened.
 
     Attributes:
-        impressions: user_id, session, timestamp, item_id, position (from 1), click (0/1), propensity: the probability
-            that the shop drew this product for this position, given those above it (Plackett-Luce); the product
-            over a slate is the slate's propensity.
+        impressions: user_id, session, timestamp, item_id, position (from 1), click (0/1), propensity: the
+            probability that the shop drew this product for this position, given those above it
+            (Plackett-Luce); multiplied over a slate, the slate's propensity.
         interactions: user_id, item_id, timestamp, weight (click 1, purchase 3), event; by time.
     """
 

@@ -34,7 +34,7 @@ class Truth:
     """What is really so in the sample store.
 
     Attributes:
-        items: As `make_items` gives them: what items.csv says, and style, one share per style, appeal, traffic.
+        items: As `make_items` gives them: what items.csv says, style, one share per style, appeal, traffic.
         users: As `make_users` gives them: one taste per style, one liking per category.
         clicks: The click model that made the log.
         bad_rows: Deliberately bad rows of interactions.csv: row (0-based), field, value, why.
@@ -150,7 +150,7 @@ def _put_images(folder: Path, truth: Truth, seed: int, done: Mapping[str, str]) 
 
 
 def _visible(mixture: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-    """Traits follow the main style more often than in proportion: a strange button is rarer than a tenth of a style."""
+    """Traits follow the main style more often than in proportion, so that few products mix two styles."""
     return np.asarray(mixture**1.5 / (mixture**1.5).sum())
 
 

@@ -1,4 +1,4 @@
-"""The pictures: style is in them for a simple eye, they are studio photos, and outlines are what geometry says."""
+"""The pictures: style is in them for a simple eye, products stand whole, outlines are what geometry says."""
 
 import numpy as np
 import pytest
@@ -8,9 +8,10 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from evaluation.sample import CATEGORIES, STYLES, draw_item
-from evaluation.sample.canvas import Canvas, Cloth, Relief
+from evaluation.sample.canvas import Canvas
 from evaluation.sample.geometry import curve, ellipse, mirrored, rounded, tapered
 from evaluation.sample.patterns import PATTERNS
+from evaluation.sample.stuff import Cloth, Relief
 from recsys.errors import ConfigError
 
 
@@ -107,7 +108,7 @@ def test_smooth_ring_of_anchors_is_nearly_a_circle():
 
 
 def test_areas():
-    # closed forms: ellipse pi a b (48-gon: 0.3 % less), rounded rectangle w h - (4 - pi) r^2, stroke below width x length
+    # closed forms: ellipse pi a b (48-gon: 0.3 % less), rounded rectangle w h - (4 - pi) r^2
     assert area(ellipse(3, 4, 5, 2)) == pytest.approx(np.pi * 10, rel=4e-3)
     assert area(rounded(0, 0, 20, 10, 3)) == pytest.approx(200 - (4 - np.pi) * 9, rel=2e-3)
     assert 0.5 * 40 < area(tapered(np.stack([np.linspace(0, 10, 40), np.zeros(40)], axis=1), 4)) < 40

@@ -55,11 +55,11 @@ def test_position_bias_is_recovered_by_maximum_likelihood(world):
 
 
 def test_purchase_rate_after_click_matches_closed_form(world):
-    items, users, log = world
+    log = world[2]
     odds, _ = true_click_rates(world)
     clicked = log.impressions["click"].to_numpy() == 1
     first = ~log.impressions[clicked].duplicated(["user_id", "item_id"], keep=False).to_numpy()
-    # products clicked once by a user: nothing is dropped as bought twice, so the purchases are plain Bernoulli draws
+    # products clicked once by a user: nothing is dropped as bought twice, so purchases are Bernoulli draws
     once = log.impressions[clicked][first]
     bought = log.interactions[log.interactions["event"] == "purchase"]
     hit = once.merge(bought, on=["user_id", "item_id"])
@@ -114,7 +114,7 @@ def test_slates_follow_plackett_luce():
 
 
 def test_inverse_propensity_counts_the_catalogue(world):
-    # oracle: E[1 / P(first draw)] = number of products that can be drawn; holds on the first positions of the log
+    # oracle: E[1 / P(first draw)] = number of products that can be drawn
     items, _, log = world
     first = log.impressions[(log.impressions["position"] == 1)]
     available = np.searchsorted(

@@ -60,7 +60,7 @@ def test_damage_is_repaired_and_other_arguments_replace_the_store(tmp_path):
 
 def test_foreign_folder_is_refused_and_left_alone(tmp_path):
     (tmp_path / "thesis.txt").write_text("years of work")
-    with pytest.raises(DataError, match="thesis.txt"):
+    with pytest.raises(DataError, match=r"thesis\.txt"):
         write_store(tmp_path, **SMALL)
     assert contents(tmp_path).keys() == {"thesis.txt"}
 
