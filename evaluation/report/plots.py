@@ -114,10 +114,11 @@ class _Layout:
     right: int
     step: int
     lift: float
+    reach: float
     label_limit: int
 
 
-LAYOUTS = (_Layout("wide", 760, 214, 178, 26, 0.0, 32), _Layout("narrow", 350, 6, 6, 46, 0.42, 27))
+LAYOUTS = (_Layout("wide", 760, 214, 178, 26, 0.0, 13, 32), _Layout("narrow", 350, 6, 6, 46, 0.42, 10, 27))
 GROUP, AXIS = 34, 30
 
 
@@ -205,7 +206,7 @@ def _axis(axes: Axes, labels: _Labels, tick: Callable[[float], str]) -> list[flo
 
 def _grid(axes: Axes, ticks: list[float], marks: list[float], layout: _Layout, zero: bool) -> None:
     """Lines behind the marks only, never behind text."""
-    half = layout.step / 2 * (1 - layout.lift)
+    half = layout.reach
     tops, bottoms = [y - half for y in marks], [y + half for y in marks]
     for x in ticks:
         axes.vlines([x] * len(marks), tops, bottoms, color=ROLES["rule"], linewidth=1, zorder=1)

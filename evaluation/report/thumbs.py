@@ -79,10 +79,10 @@ def _rgb(picture: Image.Image) -> Image.Image:
 
 def _encode(picture: Image.Image, share: int) -> tuple[bytes, tuple[int, int]]:
     """The largest version of at most ``share`` bytes, else the smallest there is."""
-    hopeful = 2.5 * math.sqrt(share / 0.1)  # a photo takes about 0.1 byte a pixel; larger edges need no try
+    promising = 1.5 * math.sqrt(share / 0.1)  # a photo takes about 0.1 byte a pixel
     data, size = b"", picture.size
     for edge, quality in SIZES:
-        if edge > hopeful and edge != SIZES[-1][0]:
+        if edge > promising and edge != SIZES[-1][0]:
             continue
         small = picture.copy()
         small.thumbnail((edge, edge), Image.Resampling.LANCZOS)
@@ -91,4 +91,5 @@ def _encode(picture: Image.Image, share: int) -> tuple[bytes, tuple[int, int]]:
         data, size = buffer.getvalue(), small.size
         if len(data) <= share:
             break
+        promising = 1.15 * max(size) * math.sqrt(share / len(data))
     return data, size

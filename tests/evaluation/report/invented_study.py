@@ -9,7 +9,15 @@ import numpy as np
 from PIL import Image, ImageDraw
 
 LOOKS = ("retro", "minimalist", "fashion")
-NOUNS = ("Wool coat", "Canvas sneaker", "Desk lamp", "Leather tote", "Lounge chair", "Silk scarf", "Linen dress")
+NOUNS = (
+    "Wool coat",
+    "Canvas sneaker",
+    "Desk lamp",
+    "Leather tote",
+    "Lounge chair",
+    "Silk scarf",
+    "Linen dress",
+)
 CATEGORIES = ("garments", "shoes", "lamps", "bags", "chairs", "scarves", "garments")
 BOUNDS = {"ssim": (0.71, 0.9), "edge": (0.66, 0.93), "cosine": (0.74, 0.9), "product_delta_e": (0.6, 2.7)}
 
@@ -41,8 +49,15 @@ def study(items: int = 18) -> dict[str, Any]:
             "seed": 7,
             "command": "stylerec run study.toml --out runs/spring-window",
             "versions": {"python": "3.12.9", "stylerec": "0.1.0", "numpy": "2.4.0", "torch": "2.14.0"},
-            "hashes": {"catalog": "5f1c9ad2b0e34467", "interactions": "0bd3e7718c21aa5e", "images": "99c10f7ee6a2d4b3"},
-            "config": {"split": {"kind": "time", "quantile": 0.8}, "models": {"hybrid": {"factors": 64, "loss": "warp"}}},
+            "hashes": {
+                "catalog": "5f1c9ad2b0e34467",
+                "interactions": "0bd3e7718c21aa5e",
+                "images": "99c10f7ee6a2d4b3",
+            },
+            "config": {
+                "split": {"kind": "time", "quantile": 0.8},
+                "models": {"hybrid": {"factors": 64, "loss": "warp"}},
+            },
         },
         "data": _data(items),
         "features": [
@@ -132,16 +147,31 @@ def _offline(rng: random.Random) -> dict[str, Any]:
         has = metric != "coverage"
         rows.append(
             key
-            | {"value": level, "low": max(0.0, level - wide) if has else None, "high": level + wide if has else None}
+            | {
+                "value": level,
+                "low": max(0.0, level - wide) if has else None,
+                "high": level + wide if has else None,
+            }
             | {"n_users": users, "denominator": DENOMINATORS.get(metric, "users with a relevant item")}
         )
         if (model, features) != ("hybrid", "metadata") and has:
             gap = 0.008 * (MODELS.index((model, features)) - 4) * {"all": 1, "warm": 0.7, "cold": 2}[segment]
             gap += rng.random() * 0.005
-            ends = {"difference": gap, "low": gap - wide, "high": gap + wide, "p_value": 0.5 * rng.random() ** 3}
+            ends = {
+                "difference": gap,
+                "low": gap - wide,
+                "high": gap + wide,
+                "p_value": 0.5 * rng.random() ** 3,
+            }
             comparisons.append(key | ends | {"baseline": "hybrid / metadata"})
     return {
-        "split": {"kind": "time", "cut": "2030-05-25", "train": 14673, "test": 3669, "users unknown in train": 6},
+        "split": {
+            "kind": "time",
+            "cut": "2030-05-25",
+            "train": 14673,
+            "test": 3669,
+            "users unknown in train": 6,
+        },
         "ks": [10, 20],
         "baseline": "hybrid / metadata",
         "rows": rows,
@@ -151,7 +181,9 @@ def _offline(rng: random.Random) -> dict[str, Any]:
 
 
 def _ab() -> dict[str, Any]:
-    def result(metric: str, method: str, relative: float, half: float, *, goal: bool, p: float) -> dict[str, Any]:
+    def result(
+        metric: str, method: str, relative: float, half: float, *, goal: bool, p: float
+    ) -> dict[str, Any]:
         control = {"clicks_per_user": 3.214, "click_rate": 0.0642, "sessions_per_user": 5.02}[metric]
         return {
             "metric": metric,
@@ -195,11 +227,46 @@ def _ab() -> dict[str, Any]:
         "srm": {"counts": [10031, 9969], "p_value": 0.661, "ok": True},
         "cuped": {"variance_ratio": 0.4193},
         "segments": [
-            {"segment": "taste for the look", "level": "leans to it", "n": 6667, "relative": 0.0913, "low": 0.067, "high": 0.1156},
-            {"segment": "taste for the look", "level": "neutral", "n": 6666, "relative": 0.0412, "low": 0.017, "high": 0.0651},
-            {"segment": "taste for the look", "level": "leans away", "n": 6667, "relative": -0.0071, "low": -0.031, "high": 0.0167},
-            {"segment": "history", "level": "5 items or more", "n": 15230, "relative": 0.0471, "low": 0.031, "high": 0.063},
-            {"segment": "history", "level": "fewer than 5 items", "n": 4770, "relative": 0.0312, "low": -0.002, "high": 0.0645},
+            {
+                "segment": "taste for the look",
+                "level": "leans to it",
+                "n": 6667,
+                "relative": 0.0913,
+                "low": 0.067,
+                "high": 0.1156,
+            },
+            {
+                "segment": "taste for the look",
+                "level": "neutral",
+                "n": 6666,
+                "relative": 0.0412,
+                "low": 0.017,
+                "high": 0.0651,
+            },
+            {
+                "segment": "taste for the look",
+                "level": "leans away",
+                "n": 6667,
+                "relative": -0.0071,
+                "low": -0.031,
+                "high": 0.0167,
+            },
+            {
+                "segment": "history",
+                "level": "5 items or more",
+                "n": 15230,
+                "relative": 0.0471,
+                "low": 0.031,
+                "high": 0.063,
+            },
+            {
+                "segment": "history",
+                "level": "fewer than 5 items",
+                "n": 4770,
+                "relative": 0.0312,
+                "low": -0.002,
+                "high": 0.0645,
+            },
         ],
         "assumption": "The simulator assumes that a look a user leans to raises the odds of a click; "
         "this rehearsal validates the analysis and is no evidence about real shoppers.",
@@ -222,7 +289,12 @@ def _item(i: int, rng: random.Random) -> dict[str, Any]:
         reason = "" if accepted else "product_delta_e 4.31 above 3"
         looks.append({"look": look, "accepted": accepted, "reason": reason, "scores": scores})
     title = f"{NOUNS[i % len(NOUNS)]} {i + 1}"
-    return {"item_id": f"item-{i:03d}", "title": title, "category": CATEGORIES[i % len(NOUNS)], "looks": looks}
+    return {
+        "item_id": f"item-{i:03d}",
+        "title": title,
+        "category": CATEGORIES[i % len(NOUNS)],
+        "looks": looks,
+    }
 
 
 def _person(i: int, rng: random.Random, items: int) -> dict[str, Any]:
@@ -233,7 +305,9 @@ def _person(i: int, rng: random.Random, items: int) -> dict[str, Any]:
     shown = []
     for rank in range(1, 9):
         look = rng.choice(("original", *LOOKS))
-        shown.append(entry() | {"presentation": look, "score": 3.0 / rank, "rank": rank, "cold": rank % 5 == 0})
+        shown.append(
+            entry() | {"presentation": look, "score": 3.0 / rank, "rank": rank, "cold": rank % 5 == 0}
+        )
     return {"user_id": f"user-{i:04d}", "history": [entry() for _ in range(6)], "recommendations": shown}
 
 

@@ -1,0 +1,190 @@
+"""Plots, thumbnails and sentences, each by itself."""
+
+import base64
+import io
+import re
+from typing import Any
+
+import numpy as np
+import pytest
+from invented_study import study
+from PIL import Image
+
+from evaluation.report.comparison import comparison
+from evaluation.report.experiment import decision, experiment
+from evaluation.report.formats import estimate, finite, number
+from evaluation.report.plots import Row, bars, forest
+from evaluation.report.summary import summary
+from evaluation.report.thumbs import thumbnails
+
+
+def centre_of_markers(svg: str) -> list[float]:
+    """x of every marker of the wide drawing."""
+    return [float(x) for x in re.findall(r'<use href="#t-wide-[^"]+" x="([\d.]+)"', svg.split("</svg>")[0])]
+
+
+def test_markers_lie_at_their_values() -> None:
+    rows = [Row(str(v), v, v - 0.1, v + 0.1, "") for v in (-1.0, 0.0, 2.0)]
+    a, b, c = centre_of_markers(forest("t", rows, tick=str, about="x"))
+    assert (c - b) / (b - a) == pytest.approx(2.0, abs=1e-3)  # 2 units to the right against 1 to the left
+
+
+def test_a_truth_is_marked() -> None:
+    plain = forest("t", [Row("a", 1.0, 0.5, 1.5, "")], tick=str, about="x")
+    marked = forest("t", [Row("a", 1.0, 0.5, 1.5, "", truth=1.2)], tick=str, about="x")
+    assert "var(--truth)" not in plain
+    assert "var(--truth)" in marked
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "role"), [(0.1, 0.3, "up"), (-0.3, -0.1, "down"), (-0.1, 0.1, "flat"), (0, 1, "flat")]
+)
+def test_colour_tells_the_side(low: float, high: float, role: str) -> None:
+    assert f"var(--{role})" in forest("t", [Row("a", (low + high) / 2, low, high, "")], tick=str, about="x")
+
+
+def test_labels_of_any_script_arrive_escaped() -> None:
+    svg = forest("t", [Row("<b>مرحبا 🧥 $a_1$ @1@", 1, 0, 2, "text @0@")], tick=str, about='"><script>')
+    assert svg.count("&lt;b&gt;مرحبا 🧥 $a_1$ @1@") == 2
+    assert svg.count("text @0@") == 2
+    assert "<script>" not in svg
+
+
+def test_flat_data_can_be_drawn() -> None:
+    assert bars("t", [Row("a", 0.0, 0, 0, "")], tick=str, about="x").count("<svg") == 2
+    assert forest("t", [Row("a", 0.0, 0, 0, "")], tick=str, about="x").count("<svg") == 2
+
+
+def test_a_thumbnail_is_the_picture() -> None:
+    ramp = np.linspace(0, 255, 200, dtype=np.uint8)[None, :, None].repeat(100, 0).repeat(3, 2)
+    thumb = thumbnails([("a", "original")], lambda item, look: Image.fromarray(ramp))["a", "original"]
+    back = np.asarray(Image.open(io.BytesIO(base64.b64decode(thumb.uri.partition(",")[2]))).convert("RGB"))
+    assert back.shape == ramp.shape
+    assert np.abs(back.astype(int) - ramp).mean() < 4  # a lossy ramp at quality 82, in 255 steps
+
+
+@pytest.mark.parametrize("mode", ["L", "P", "CMYK", "1", "RGBA", "LA", "I;16"])
+def test_every_mode_of_picture(mode: str) -> None:
+    thumb = thumbnails([("a", "x")], lambda item, look: Image.new(mode, (12, 20)))["a", "x"]
+    assert (thumb.width, thumb.height) == (12, 20)
+
+
+def test_transparent_pixels_become_white() -> None:
+    thumb = thumbnails([("a", "x")], lambda item, look: Image.new("RGBA", (8, 8), (0, 0, 0, 0)))["a", "x"]
+    back = Image.open(io.BytesIO(base64.b64decode(thumb.uri.partition(",")[2]))).convert("RGB")
+    assert back.getpixel((4, 4)) == (255, 255, 255)
+
+
+def test_an_error_of_the_source_is_raised() -> None:
+    def broken(item: str, look: str) -> Image.Image:
+        raise OSError("disk gone")
+
+    with pytest.raises(OSError, match="disk gone"):
+        thumbnails([("a", "x")], broken)
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "word"), [(0.1, 0.2, ", yes:"), (-0.2, -0.1, ", no:"), (-0.1, 0.1, ", not shown:")]
+)
+def test_the_answer_follows_the_interval(low: float, high: float, word: str) -> None:
+    metrics = study(1)
+    for row in metrics["ab"]["results"]:
+        row.update(low=low, high=high)
+    assert word in summary(metrics).headline
+
+
+def test_a_failed_check_withholds_the_answer() -> None:
+    metrics = study(1)
+    metrics["ab"]["srm"]["ok"] = False
+    assert "no answer" in summary(metrics).headline
+
+
+def test_for_whom_sorts_the_levels() -> None:
+    told = dict(summary(study(1)).sentences)["For whom"]
+    gain, nothing = told.split("nothing clear among")
+    assert "leans to it" in gain
+    assert "neutral" in gain
+    assert "leans away" in nothing
+
+
+def test_the_offline_sentence_names_the_largest_difference() -> None:
+    metrics = study(1)
+    rows = metrics["offline"]["comparisons"]
+    pictures = ("original", "retro", "minimalist")
+    at = [r for r in rows if r["metric"] == "recall" and r["k"] == 20 and r["features"] in pictures]
+    told = dict(summary(metrics).sentences)["Offline"]
+    for segment in ("all", "cold"):
+        best = max((r for r in at if r["segment"] == segment), key=lambda r: r["difference"])
+        assert estimate(best["difference"], best["low"], best["high"]) in told
+
+
+def test_the_best_of_each_column_is_marked() -> None:
+    view = comparison(study(1)["offline"])
+    assert view is not None
+    for table in view.tables:
+        for column in range(len(table.columns)):
+            values = [cells[column].order for _, cells in table.rows]
+            marked = [cells[column].order for _, cells in table.rows if cells[column].best]
+            assert marked == [max(v for v in values if v is not None)]
+
+
+def test_a_column_of_zeros_has_no_best() -> None:
+    offline = study(1)["offline"]
+    for row in offline["rows"]:
+        row.update(value=0.0, low=0.0, high=0.0)
+    view = comparison(offline)
+    assert view is not None
+    assert not any(cell.best for table in view.tables for _, cells in table.rows for cell in cells)
+
+
+def test_counts_of_a_segment_are_told() -> None:
+    offline = study(1)["offline"]
+    offline["segments"] = {"cold": {"averaged": 127, "without_relevant": 267, "candidates": 48}}
+    view = comparison(offline)
+    assert view is not None
+    cold = next(t for t in view.tables if t.segment == "cold")
+    assert cold.users == "127 users averaged, 267 without a relevant item here left out, 48 candidate items"
+
+
+@pytest.mark.parametrize(
+    ("verdict", "role"),
+    [
+        ("ship", "up"),
+        ("roll back", "down"),
+        ("roll_back", "down"),
+        ("keep running", "flat"),
+        ("withheld", "flat"),
+        ("?", "flat"),
+    ],
+)
+def test_verdicts(verdict: str, role: str) -> None:
+    found = decision({"decision": {"verdict": verdict, "rule": "r", "because": "one reason"}})
+    assert found is not None
+    assert (found.role, found.because) == (role, ["one reason"])
+
+
+def test_a_simulated_test_always_says_what_it_assumes() -> None:
+    ab: dict[str, Any] = study(1)["ab"]
+    del ab["assumption"]
+    box, view = decision(ab), experiment(ab)
+    assert box is not None
+    assert view is not None
+    assert "validates the analysis" in box.assumption
+    assert "validates the analysis" in view.assumption
+
+
+@pytest.mark.parametrize("x", [0, 1, -1, 123456, 0.5, 1.005, -0.000123456, 99999.5, 1e-9, 3.14159])
+def test_numbers_read_back(x: float) -> None:
+    # Four significant digits: at most half a unit of the fourth away.
+    back = float(number(x).replace(",", "").replace("−", "-"))
+    assert back == pytest.approx(x, rel=5.1e-4)
+
+
+def test_finite_refuses_what_is_no_number() -> None:
+    assert [finite(x) for x in (True, "3", None, float("inf"), np.float32(2))] == [
+        None,
+        None,
+        None,
+        None,
+        2.0,
+    ]
