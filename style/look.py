@@ -1,12 +1,12 @@
-"""Looks: named recipes that restyle the scene freely and touch the product only within bounds."""
+"""Looks: named recipes that restyle scene and background freely, and the product only within bounds."""
 
 from __future__ import annotations
 
 import tomllib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields
 from functools import cached_property
-from importlib.resources import files
+from importlib import resources
 from pathlib import Path
 from typing import Any, Literal
 
@@ -18,184 +18,187 @@ from recsys.errors import ConfigError, unknown_name
 from recsys.files import file_hash, stable_hash
 from recsys.registry import create, names
 from style.base import Images, StyleCode, Stylizer
+from style.compose import Photo, compose, repaint, scene
 from style.guard import GuardConfig
 from style.images import decode
-from style.mask import Cutout
-from style.scene import Backdrop, draw_backdrop, item_rng
+from style.mask import Cutout, cut_out
+from style.scene import Backdrop, Grade, Shadow
 
-Floats = npt.NDArray[np.float32]
-
-
-@dataclass(frozen=True)
-class Grade:
-    """A gentle change of the product's own colours; ΔE2000 stays within a few units and the guard measures it.
-
-    Attributes:
-        warmth: Red up, blue down, as a share (-0.2..0.2).
-        contrast: Around mid-grey, as a share (-0.3..0.3).
-        saturation: As a share (-0.5..0.5).
-        fade: Lifts black, as a share of white (0..0.2).
-    """
-
-    warmth: float = 0.0
-    contrast: float = 0.0
-    saturation: float = 0.0
-    fade: float = 0.0
-
-    def __post_init__(self) -> None:
-        for name, reach in (("warmth", 0.2), ("contrast", 0.3), ("saturation", 0.5), ("fade", 0.2)):
-            if abs(getattr(self, name)) > reach:
-                raise ConfigError(f"grade.{name} must be within ±{reach}, got {getattr(self, name)}")
-
-    def apply(self, rgb: Floats) -> Floats:
-        """(…, 3) 0..255 → the same, unclipped; nothing to do leaves every bit as it was."""
-        if self == Grade():
-            return rgb
-        grey = rgb @ np.array([0.299, 0.587, 0.114], np.float32)
-        made = grey[..., None] + (rgb - grey[..., None]) * np.float32(1 + self.saturation)
-        made = 128 + (made - 128) * np.float32(1 + self.contrast)
-        made = made * np.array([1 + self.warmth, 1, 1 - self.warmth], np.float32)
-        return np.asarray(255 * self.fade + made * (1 - self.fade), np.float32)
+VERSION = 1
+"""Raised when the same recipe would draw other pixels."""
+RESERVED = ("original", "best")
 
 
 @dataclass(frozen=True)
 class Look:
-    """A recipe.
+    """A recipe; every key of ``[looks.<name>]`` in a study file.
 
     Attributes:
-        name: As studies and reports call it.
+        name: Its name in tables, folders and reports.
         about: One line for people.
-        backdrop: The new scene; None keeps the photo's own.
-        grade: Of the product.
-        stylizer: A registered stylizer, "" for none.
-        image: Its style image; relative to the file that names it.
-        region: Where the stylizer may paint: ``background`` (also over the backdrop), ``product`` or ``all``.
-        strength: Of the stylizer: 0 leaves the photo, 1 replaces it.
+        stylizer: Registered stylizer that repaints ``region``; "" for none.
+        image: Style image (or several, averaged) of the stylizer.
+        options: The stylizer's own parameters.
+        region: What the stylizer may touch; the rest is pasted back exactly.
+        strength: 0..1, how much of the stylizer's picture is taken.
         keep_colour: Take only lightness from the stylizer.
-        guard: Bounds of what may be shown.
-        style_hash: Content hash of the style image.
+        backdrop: What is drawn behind the product; none keeps the photo's own studio.
+        shadow: The product's shadow on the backdrop.
+        grade: Film tone and texture.
+        guard: When a presentation is refused.
     """
 
     name: str
     about: str = ""
-    backdrop: Backdrop | None = None
-    grade: Grade = Grade()
     stylizer: str = ""
-    image: str = ""
+    image: tuple[str, ...] | str = ()
+    options: Mapping[str, Any] = field(default_factory=dict)
     region: Literal["background", "product", "all"] = "background"
     strength: float = 1.0
     keep_colour: bool = False
+    backdrop: Backdrop | None = None
+    shadow: Shadow = Shadow()
+    grade: Grade = Grade()
     guard: GuardConfig = GuardConfig()
-    style_hash: str = field(default="")
 
     def __post_init__(self) -> None:
+        where = f"[looks.{self.name}]"
+        if not all(c.isascii() and (c.isalnum() or c in "-_") for c in self.name) or self.name in ("", *RESERVED):
+            raise ConfigError(
+                f"a look's name has letters, digits, - and _ and is not {' or '.join(RESERVED)}, got {self.name!r}"
+            )
+        object.__setattr__(self, "image", (self.image,) if isinstance(self.image, str) else tuple(self.image))
         if not 0 <= self.strength <= 1:
-            raise ConfigError(f"[looks.{self.name}] strength must be in 0..1, got {self.strength}")
+            raise ConfigError(f"{where} strength must be in 0..1, got {self.strength:g}")
         if self.stylizer and self.stylizer not in names("stylizers"):
-            raise ConfigError(f"[looks.{self.name}] {unknown_name('stylizer', self.stylizer, names('stylizers'))}")
+            raise ConfigError(f"{where}: {unknown_name('stylizer', self.stylizer, names('stylizers'))}")
         if self.stylizer and not self.image:
-            raise ConfigError(f"[looks.{self.name}] stylizer {self.stylizer!r} needs a style image; add image = \"…\"")
+            raise ConfigError(f"{where} stylizer {self.stylizer!r} needs a style image; add image = \"style.jpg\"")
+        if self.image and not self.stylizer:
+            raise ConfigError(f"{where} has a style image but no stylizer; add stylizer = \"magenta\"")
+        for path in self.image:
+            if not Path(path).is_file():
+                raise ConfigError(f"{where} style image {path} does not exist; paths are relative to the study file")
         if not self.stylizer and self.backdrop is None and self.grade == Grade():
-            raise ConfigError(f"[looks.{self.name}] changes nothing; give it a backdrop, a grade or a stylizer")
+            raise ConfigError(f"{where} changes nothing; give it a stylizer, a backdrop or a grade")
+
+    @cached_property
+    def recipe(self) -> str:
+        """Hash of all that decides the pixels (style images by content); the guard is not among it."""
+        table = to_mapping(self)
+        for name in ("about", "guard", "image"):
+            del table[name]
+        return stable_hash([VERSION, table, [file_hash(path) for path in self.image]])
 
     @cached_property
     def key(self) -> str:
-        """A stable hash of the whole recipe, the style image's content included."""
-        table = to_mapping(self)
-        return stable_hash({k: v for k, v in table.items() if k not in ("about", "image", "guard")})
+        """Hash of the recipe and its guard."""
+        return stable_hash([self.recipe, to_mapping(self.guard)])
+
+    @property
+    def needs_mask(self) -> bool:
+        """Whether it can only be made where product and background can be told apart."""
+        return self.backdrop is not None or self.region != "all"
 
     @cached_property
-    def _painter(self) -> tuple[Stylizer, StyleCode]:
-        stylizer: Stylizer = create("stylizers", self.stylizer)
-        return stylizer, stylizer.encode(decode(Path(self.image).read_bytes()).pixels[None])
+    def _painter(self) -> tuple[Stylizer, StyleCode] | None:
+        if not self.stylizer:
+            return None
+        made: Stylizer = create("stylizers", self.stylizer, **self.options)
+        codes = [made.encode(decode(Path(path).read_bytes()).pixels[None]) for path in self.image]
+        return made, StyleCode.mix({code: 1.0 / len(codes) for code in codes})
 
-    def make(self, images: Images, cut: Cutout, ids: Sequence[str], *, seed: int = 0) -> Images:
-        """Restyle a batch.
+    def make(self, images: Images, ids: Sequence[str], seed: int = 0, *, cutout: Cutout | None = None) -> Images:
+        """Restyle (n, h, w, 3) uint8 photos of the items ``ids`` to the same shape.
 
-        Args:
-            images: (n, h, w, 3) uint8.
-            cut: Their products, see `style.mask.cut_out`.
-            ids: Item ids: an item looks the same in any batch and order.
-            seed: Of palette, grain and jitter.
+        What is random in a picture comes from seed, look and item id, so the batch and its order change nothing. Where
+        the mask is doubtful (``cutout.confidence`` below the guard's ``min_mask``) and the look needs it, the photo comes
+        back as it was.
 
-        Returns:
-            (n, h, w, 3) uint8. Where alpha is 1 and neither grade nor region touches the product, its pixels are the
-            photo's, bit by bit.
+        Example:
+            >>> photo = np.full((1, 96, 64, 3), 250, np.uint8)
+            >>> photo[0, 30:70, 20:44] = (180, 30, 60)
+            >>> made = builtin_looks()["fashion"].make(photo, ["a"])
+            >>> made.shape, bool((made[0, 40:60, 25:40] == photo[0, 40:60, 25:40]).all())
+            ((1, 96, 64, 3), True)
         """
-        if self.backdrop is None:
-            made = images
-        else:
-            made = np.stack([self._compose(*one, seed) for one in zip(images, cut.alpha, cut.background, ids, strict=True)])
-        return self._paint(made, cut.alpha) if self.stylizer else made
+        cut = cut_out(images) if cutout is None else cutout
+        photos = [self._photo(images[i], cut, i, ids[i], seed) for i in range(len(images))]
+        doubtful = self.needs_mask & (cut.confidence < self.guard.min_mask)
+        wanted = [i for i in range(len(images)) if not doubtful[i]]
+        out = images.copy()
+        scenes = {i: scene(photos[i], self.backdrop, self.shadow, self.grade) for i in wanted}
+        painted = self._paint([photos[i] for i in wanted], [scenes[i] for i in wanted])
+        for i, picture in zip(wanted, painted, strict=True):
+            out[i] = picture
+        return out
 
-    def _compose(self, image: npt.NDArray[np.uint8], alpha: Floats, background: Floats, item: str, seed: int) -> npt.NDArray[np.uint8]:
-        """The product, freed of what its studio shed on its edge, on the new scene."""
-        assert self.backdrop is not None
-        a = alpha[..., None]
-        shot = image.astype(np.float32)
-        studio = background.transpose(1, 2, 0)
-        product = np.where(a > 0.999, shot, (shot - (1 - a) * studio) / np.maximum(a, 0.08))
-        product = self.grade.apply(np.clip(product, 0, 255))
-        scene = draw_backdrop(self.backdrop, alpha.shape, alpha, item_rng(seed, f"{self.name}:{item}"))
-        return _to_bytes(scene + (product - scene) * a)
+    def _photo(self, image: npt.NDArray[np.uint8], cut: Cutout, i: int, item: str, seed: int) -> Photo:
+        rng = np.random.default_rng([seed & 0xFFFFFFFF, int(stable_hash([self.name, item])[:15], 16)])
+        planes = np.ascontiguousarray(image.transpose(2, 0, 1), dtype=np.float32)
+        return Photo(planes, cut.alpha[i], cut.background[i], rng)
 
-    def _paint(self, images: Images, alpha: Floats) -> Images:
+    def _paint(self, photos: list[Photo], scenes: list[Any]) -> list[npt.NDArray[np.uint8]]:
+        plain = [compose(photo, made, self.grade) for photo, made in zip(photos, scenes, strict=True)]
+        if self._painter is None or not plain:
+            return plain
         stylizer, code = self._painter
-        painted = stylizer.apply(images, code).astype(np.float32)
-        shot = images.astype(np.float32)
-        if self.keep_colour:
-            weights = np.array([0.299, 0.587, 0.114], np.float32)
-            painted = shot + ((painted - shot) @ weights)[..., None]
-        where = {"background": 1 - alpha, "product": alpha, "all": np.ones_like(alpha)}[self.region]
-        return _to_bytes(shot + (painted - shot) * (np.float32(self.strength) * where)[..., None])
+        styled = stylizer.apply(np.stack(plain), code)
+        return [
+            repaint(photo, before, after, self.region, self.strength, keep_colour=self.keep_colour)
+            for photo, before, after in zip(photos, plain, styled, strict=True)
+        ]
 
 
-def _to_bytes(values: Floats) -> npt.NDArray[np.uint8]:
-    return np.asarray(np.clip(values + 0.5, 0, 255).astype(np.uint8))
+def builtin_tables() -> dict[str, dict[str, Any]]:
+    """The TOML tables of the built-in looks by name."""
+    folder = resources.files("style") / "looks"
+    files = sorted((f for f in folder.iterdir() if f.name.endswith(".toml")), key=lambda f: f.name)
+    return {f.name.removesuffix(".toml"): tomllib.loads(f.read_text(encoding="utf-8")) for f in files}
 
 
 def builtin_looks() -> dict[str, Look]:
-    """The looks that come with the package, by name.
+    """The looks that come with stylerec.
 
     Example:
-        >>> sorted(builtin_looks())
+        >>> list(builtin_looks())
         ['fashion', 'minimalist', 'retro']
     """
-    folder = files("style").joinpath("looks")
-    paths = sorted((p for p in folder.iterdir() if p.name.endswith(".toml")), key=lambda p: p.name)
-    return {p.name.removesuffix(".toml"): _read_builtin(p.name.removesuffix(".toml"), p.read_text("utf-8")) for p in paths}
+    return {name: look_from_mapping(name, {}, Path()) for name in builtin_tables()}
 
 
-def _read_builtin(name: str, text: str) -> Look:
-    return from_mapping(Look, {"name": name} | tomllib.loads(text), where=f"looks.{name}")
-
-
-def look_from_mapping(name: str, table: Mapping[str, Any], base: Path) -> Look:
-    """A look from a TOML table: changes to the built-in of that name, or one of its own.
+def look_from_mapping(name: str, mapping: Mapping[str, Any], base: Path) -> Look:
+    """A look from its TOML table; the name of a built-in look starts from that look.
 
     Args:
-        name: Also its folder below ``images/``: letters, digits, ``-`` and ``_``.
-        table: Its keys.
-        base: Where a relative style image is looked for.
+        name: Its name.
+        mapping: Keys of `Look`.
+        base: The folder that style images are relative to.
 
     Raises:
-        ConfigError: An unknown key, a style image that does not exist, a name that is no folder name.
+        ConfigError: An unknown key, a value out of range, or a style image that does not exist.
+
+    Example:
+        >>> look_from_mapping("retro", {"grade": {"grain": 0.0}}, Path()).grade.grain
+        0.0
     """
-    if not name or not all(c.isascii() and (c.isalnum() or c in "-_") for c in name) or name in ("original", "best"):
-        raise ConfigError(f"a look's name has letters, digits, - and _ and is not 'original' or 'best', got {name!r}")
-    known = builtin_looks()
-    if not table and name not in known:
+    if not isinstance(mapping, Mapping):
+        raise ConfigError(f"[looks.{name}] must be a table, got {mapping!r}")
+    known = builtin_tables()
+    if not mapping and name not in known:
         raise ConfigError(f"{unknown_name('look', name, known)}; or describe your own with keys under [looks.{name}]")
-    merged = _merge(to_mapping(known[name]) if name in known else {"name": name}, table)
-    look = from_mapping(Look, merged, where=f"looks.{name}")
-    if not look.image:
-        return look
-    path = base / look.image
-    if not path.is_file():
-        raise ConfigError(f"[looks.{name}] style image {look.image} does not exist (looked for {path})")
-    return replace(look, image=str(path.resolve()), style_hash=file_hash(path))
+    table = _merged(known.get(name, {}), mapping)
+    if "name" in mapping:
+        keys = [f.name for f in fields(Look) if f.name != "name"]
+        raise ConfigError(unknown_name(f"key in [looks.{name}]", "name", keys))
+    given = table.get("image", ())
+    if given:
+        paths = [given] if isinstance(given, str) else list(given)
+        table["image"] = tuple(str(base / path) for path in paths)
+    return from_mapping(Look, table | {"name": name}, where=f"looks.{name}")
 
 
-def _merge(old: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, Any]:
-    both = {k: _merge(old[k], v) for k, v in new.items() if isinstance(v, Mapping) and isinstance(old.get(k), Mapping)}
-    return dict(old) | dict(new) | both
+def _merged(old: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, Any]:
+    both = {**old, **new}
+    tables = [key for key in new if isinstance(new[key], Mapping) and isinstance(old.get(key), Mapping)]
+    return both | {key: _merged(old[key], new[key]) for key in tables}
