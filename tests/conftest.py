@@ -1,4 +1,4 @@
-"""Where the real data lies, and how a test asks for it."""
+"""Where the real data lies, and one finished study on the sample store that many tests look at."""
 
 import os
 from pathlib import Path

