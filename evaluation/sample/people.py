@@ -28,7 +28,7 @@ def make_items(n: int, clicks: ClickModel, rng: np.random.Generator) -> pd.DataF
         rng: Everything random.
 
     Returns:
-        item_id, title, category, price, image, launched, style (the main one), one share per style (summing
+        item_id, title, category, price, image, launched, main_style, one share per style (summing
         to 1), appeal, traffic (relative popularity in the slates).
 
     Example:
@@ -55,7 +55,7 @@ def make_items(n: int, clicks: ClickModel, rng: np.random.Generator) -> pd.DataF
         "price": np.round(price, 0) - 0.05,
         "image": [f"{safe_name(i)}.jpg" for i in ids],
         "launched": START + _launch_days(n, rng).astype("timedelta64[D]"),
-        "style": np.array(STYLES, dtype=object)[main],
+        "main_style": np.array(STYLES, dtype=object)[main],
         **dict(zip(STYLES, _mixtures(main, rng).T, strict=True)),
         "appeal": appeal,
         "traffic": np.exp(0.7 * appeal / max(clicks.appeal, 1e-9) + rng.normal(0, 0.7, n)),
@@ -76,7 +76,7 @@ def _mixtures(main: npt.NDArray[np.int64], rng: np.random.Generator) -> npt.NDAr
 
 def _launch_days(n: int, rng: np.random.Generator) -> npt.NDArray[np.int64]:
     """Most products are there from the start, some arrive in between, a new season comes at the end."""
-    kind = np.repeat([0, 1, 2], [n - n // 5 - n * 21 // 100, n // 5, n * 21 // 100])
+    kind = np.repeat([0, 1, 2], [n - n // 5 - n * 23 // 100, n // 5, n * 23 // 100])
     kind = np.concatenate([kind[: len(AWKWARD)], rng.permutation(kind[len(AWKWARD) :])])
     low, high = np.array([0, 7, 142])[kind], np.array([1, 135, 166])[kind]
     days = rng.integers(low, high)

@@ -8,9 +8,7 @@ import numpy as np
 from PIL import Image, ImageDraw
 from scipy import ndimage
 
-from evaluation.sample.geometry import (
-    Floats,
-)
+from evaluation.sample.geometry import Field, Floats
 from evaluation.sample.palettes import Palette
 from evaluation.sample.stuff import HEIGHT, WIDTH, Cloth, Colour
 

@@ -12,7 +12,7 @@ from evaluation.sample import STYLES, write_store
 from evaluation.sample.people import TASTES
 from recsys.errors import ConfigError, DataError
 
-SMALL = {"items": 26, "users": 20, "seed": 5}
+SMALL = {"items": 22, "users": 20, "seed": 5}
 
 
 @pytest.fixture(scope="module")
