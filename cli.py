@@ -13,11 +13,14 @@ import click
 
 from recsys.errors import StylerecError
 
-P, R = ParamSpec("P"), TypeVar("R")
+P = ParamSpec("P")
+R = TypeVar("R")
 
 STUDY = click.argument("study", type=click.Path(path_type=Path))
 RUN = click.argument("run", type=click.Path(path_type=Path))
-OUT = click.option("--out", type=click.Path(path_type=Path), help="Study folder; default runs/<name of the study file>.")
+OUT = click.option(
+    "--out", type=click.Path(path_type=Path), help="Study folder; default runs/<name of the study file>."
+)
 JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON instead of a table.")
 
 MINIMAL = """
@@ -87,9 +90,15 @@ def main(debug: bool) -> None:
 
 
 @main.command()
-@click.option("--out", type=click.Path(path_type=Path), default=Path("demo"), show_default=True, help="Where to write.")
-@click.option("--items", type=click.IntRange(min=20), default=240, show_default=True, help="Products to draw.")
-@click.option("--users", type=click.IntRange(min=20), default=500, show_default=True, help="Customers to simulate.")
+@click.option(
+    "--out", type=click.Path(path_type=Path), default=Path("demo"), show_default=True, help="Where to write."
+)
+@click.option(
+    "--items", type=click.IntRange(min=20), default=240, show_default=True, help="Products to draw."
+)
+@click.option(
+    "--users", type=click.IntRange(min=20), default=500, show_default=True, help="Customers to simulate."
+)
 @click.option("--seed", type=int, default=7, show_default=True, help="Of everything random.")
 @example("stylerec demo --out demo")
 def demo(out: Path, items: int, users: int, seed: int) -> None:
@@ -155,15 +164,29 @@ def fit(study: Path, out: Path | None) -> None:
 @main.command()
 @RUN
 @click.option("--model", default="hybrid", show_default=True, help="Which fitted model.")
-@click.option("--users", type=click.Path(path_type=Path), help="CSV with a user_id column; default: every user.")
+@click.option(
+    "--users", type=click.Path(path_type=Path), help="CSV with a user_id column; default: every user."
+)
 @click.option("-k", type=click.IntRange(min=1), default=10, show_default=True, help="List length.")
-@click.option("--look", default="original", show_default=True, help="How to show items: a look, `best` for each user, or original.")
+@click.option(
+    "--look",
+    default="original",
+    show_default=True,
+    help="How to show items: a look, `best` for each user, or original.",
+)
 @click.option("--include-seen", is_flag=True, help="Also recommend what the user already bought.")
 @click.option("--out", type=click.Path(path_type=Path), help="CSV to write; default standard output.")
 @JSON
 @example("stylerec recommend runs/spring --model hybrid --users users.csv -k 20 --out recs.csv")
 def recommend(
-    run: Path, model: str, users: Path | None, k: int, look: str, include_seen: bool, out: Path | None, as_json: bool
+    run: Path,
+    model: str,
+    users: Path | None,
+    k: int,
+    look: str,
+    include_seen: bool,
+    out: Path | None,
+    as_json: bool,
 ) -> None:
     """Recommend the best items to users: user_id, item_id, score, rank, presentation."""
     from study.serving import read_users, recommend_from
@@ -220,7 +243,9 @@ def simulate(run: Path, users: int | None, style_effect: float | None, seed: int
         click.echo(json.dumps(experiment, indent=1, ensure_ascii=False))
         return
     show(experiment_rows(experiment), as_json=False)
-    click.echo(f"\n{experiment['decision']['verdict']}: {experiment['decision']['rule']}\n{experiment['assumption']}")
+    click.echo(
+        f"\n{experiment['decision']['verdict']}: {experiment['decision']['rule']}\n{experiment['assumption']}"
+    )
 
 
 @main.command()
@@ -252,13 +277,27 @@ def style_list(commercial: bool, offline: bool, as_json: bool) -> None:
 
 @style.command()
 @click.argument("images", type=click.Path(path_type=Path))
-@click.option("--look", "looks", multiple=True, default=("retro",), show_default=True, help="A built-in look; may be repeated.")
-@click.option("--looks", "looks_file", type=click.Path(path_type=Path), help="TOML with looks of your own: [name] tables.")
+@click.option(
+    "--look",
+    "looks",
+    multiple=True,
+    default=("retro",),
+    show_default=True,
+    help="A built-in look; may be repeated.",
+)
+@click.option(
+    "--looks",
+    "looks_file",
+    type=click.Path(path_type=Path),
+    help="TOML with looks of your own: [name] tables.",
+)
 @click.option("--out", type=click.Path(path_type=Path), required=True, help="Folder to write to.")
 @click.option("--seed", type=int, default=0, show_default=True, help="Of grain and jitter.")
 @JSON
 @example("stylerec style transfer photos/ --look retro --look minimalist --out restyled/")
-def transfer(images: Path, looks: tuple[str, ...], looks_file: Path | None, out: Path, seed: int, as_json: bool) -> None:
+def transfer(
+    images: Path, looks: tuple[str, ...], looks_file: Path | None, out: Path, seed: int, as_json: bool
+) -> None:
     """Restyle every picture of a folder or zip; what is no longer the product is rejected with a reason."""
     from study.pictures import transfer_folder
 
@@ -267,8 +306,20 @@ def transfer(images: Path, looks: tuple[str, ...], looks_file: Path | None, out:
 
 @style.command()
 @click.argument("images", type=click.Path(path_type=Path))
-@click.option("--encoder", "encoders", multiple=True, default=("efficientnet-lite0",), show_default=True, help="May be repeated.")
-@click.option("--out", type=click.Path(path_type=Path), required=True, help="Folder to write to: <encoder>.npy, .json, items.csv.")
+@click.option(
+    "--encoder",
+    "encoders",
+    multiple=True,
+    default=("efficientnet-lite0",),
+    show_default=True,
+    help="May be repeated.",
+)
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path),
+    required=True,
+    help="Folder to write to: <encoder>.npy, .json, items.csv.",
+)
 @JSON
 @example("stylerec style embed photos/ --encoder gram --out features/")
 def embed(images: Path, encoders: tuple[str, ...], out: Path, as_json: bool) -> None:

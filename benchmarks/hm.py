@@ -19,7 +19,14 @@ RESULTS = ROOT / "benchmarks" / "results"
 def run_once(out: Path) -> float:
     """Seconds of the whole command, its start included."""
     start = time.perf_counter()
-    command = [sys.executable, str(ROOT / "cli.py"), "run", str(ROOT / "examples" / "hm" / "study.toml"), "--out", str(out)]
+    command = [
+        sys.executable,
+        str(ROOT / "cli.py"),
+        "run",
+        str(ROOT / "examples" / "hm" / "study.toml"),
+        "--out",
+        str(out),
+    ]
     subprocess.run(command, check=True)
     return time.perf_counter() - start
 
@@ -31,7 +38,9 @@ def main() -> None:
     stages = json.loads((out / "stages.json").read_text())["stages"]
     print(f"\n{'stage':<16}{'seconds':>10}{'peak MB':>10}{'work':>10}  unit")
     for name, stage in stages.items():
-        print(f"{name:<16}{stage['seconds']:>10.1f}{stage['peak_memory_mb']:>10.0f}{stage['work'] or 0:>10}  {stage['unit'] or ''}")
+        print(
+            f"{name:<16}{stage['seconds']:>10.1f}{stage['peak_memory_mb']:>10.0f}{stage['work'] or 0:>10}  {stage['unit'] or ''}"
+        )
     print(f"first run {first:.1f} s, second run {second:.1f} s")
     RESULTS.mkdir(exist_ok=True)
     found = {"first_seconds": first, "second_seconds": second, "stages": stages}

@@ -107,7 +107,9 @@ class StudyConfig:
     catalog: CatalogConfig
     interactions: InteractionsConfig
     split: SplitConfig = SplitConfig()
-    looks: Mapping[str, Mapping[str, Any]] = field(default_factory=lambda: {name: {} for name in DEFAULT_LOOKS})
+    looks: Mapping[str, Mapping[str, Any]] = field(
+        default_factory=lambda: {name: {} for name in DEFAULT_LOOKS}
+    )
     features: FeaturesConfig = FeaturesConfig()
     models: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     evaluation: EvaluationConfig = EvaluationConfig()
@@ -129,7 +131,9 @@ class StudyConfig:
             ConfigError: An unknown model or option.
         """
         tables = {name: dict(self.models.get(name, {})) for name in (*DEFAULT_MODELS, *self.models)}
-        return {name: _make_model(name, table) for name, table in tables.items() if table.pop("enabled", True)}
+        return {
+            name: _make_model(name, table) for name, table in tables.items() if table.pop("enabled", True)
+        }
 
 
 def _make_model(name: str, table: dict[str, Any]) -> Recommender:
@@ -152,7 +156,9 @@ def read_study(path: Path) -> StudyConfig:
     try:
         text = path.read_text(encoding="utf-8")
     except FileNotFoundError as error:
-        raise ConfigError(f"study file {path} does not exist; `stylerec run --help` shows a minimal one") from error
+        raise ConfigError(
+            f"study file {path} does not exist; `stylerec run --help` shows a minimal one"
+        ) from error
     except UnicodeDecodeError as error:
         raise ConfigError(f"{path} is not UTF-8 text: {error}") from error
     config = parse_study(text)
@@ -186,5 +192,7 @@ def parse_study(text: str) -> StudyConfig:
 def _expand(path: str, where: str) -> str:
     found = os.path.expandvars(path)
     if found == path and re.match(r"\$\w|\$\{", path):
-        raise ConfigError(f"{where}: the environment variable in {path!r} is not set; export it or write the path out")
+        raise ConfigError(
+            f"{where}: the environment variable in {path!r} is not set; export it or write the path out"
+        )
     return found

@@ -28,7 +28,9 @@ class StudyFolder:
         Raises:
             ConfigError: The folder holds something else.
         """
-        if path.exists() and (not path.is_dir() or (any(path.iterdir()) and not (path / "study.toml").exists())):
+        if path.exists() and (
+            not path.is_dir() or (any(path.iterdir()) and not (path / "study.toml").exists())
+        ):
             raise ConfigError(f"{path} exists and is not a study folder; choose another --out")
         folder = cls(path)
         write_bytes(path / "study.toml", study_file.read_bytes())
@@ -44,7 +46,9 @@ class StudyFolder:
             ArtifactError: It is none.
         """
         if not (path / "study.toml").is_file() or not (path / LEDGER).is_file():
-            raise ArtifactError(f"{path} is not a study folder (no study.toml with {LEDGER}); make one with `stylerec run`")
+            raise ArtifactError(
+                f"{path} is not a study folder (no study.toml with {LEDGER}); make one with `stylerec run`"
+            )
         return cls(path)
 
     def __truediv__(self, name: str) -> Path:
@@ -88,7 +92,9 @@ class StudyFolder:
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError as error:
-                raise ConfigError(f"another process is working on {self.path}; wait for it or choose another --out") from error
+                raise ConfigError(
+                    f"another process is working on {self.path}; wait for it or choose another --out"
+                ) from error
             yield
 
 

@@ -49,7 +49,9 @@ def choose_looks(wanted: Sequence[str], file: Path | None) -> list[Look]:
     return [known[name] for name in wanted]
 
 
-def transfer_folder(images: Path, looks: Sequence[str], looks_file: Path | None, out: Path, *, seed: int) -> list[dict[str, Any]]:
+def transfer_folder(
+    images: Path, looks: Sequence[str], looks_file: Path | None, out: Path, *, seed: int
+) -> list[dict[str, Any]]:
     """Restyle every picture; answers one row a look: made, accepted, the commonest reason of rejection."""
     chosen = choose_looks(looks, looks_file)
     with ImageStore.open(images) as store:
@@ -78,5 +80,10 @@ def embed_folder(images: Path, encoders: Sequence[str], out: Path) -> list[dict[
         for name, values in result.blocks.items():
             FeatureBlock(name, np.asarray(values), provenance={"encoder": name}).save(out)
     with atomic_write(out / "items.csv", "w") as file:
-        pd.DataFrame({"image": found, "problem": [failed.get(n, "") for n in found]}).to_csv(file, index=False)
-    return [{"block": n, "pictures": len(found), "dims": v.shape[1], "failed": len(failed)} for n, v in result.blocks.items()]
+        pd.DataFrame({"image": found, "problem": [failed.get(n, "") for n in found]}).to_csv(
+            file, index=False
+        )
+    return [
+        {"block": n, "pictures": len(found), "dims": v.shape[1], "failed": len(failed)}
+        for n, v in result.blocks.items()
+    ]

@@ -28,7 +28,11 @@ def _offline_line(offline: dict[str, Any]) -> str:
     rows = [r for r in offline["rows"] if r["metric"] == "recall" and r["k"] == k]
     parts = []
     for segment in ("all", "warm", "cold"):
-        best = max((r for r in rows if r["segment"] == segment and r["value"] is not None), key=lambda r: r["value"], default=None)
+        best = max(
+            (r for r in rows if r["segment"] == segment and r["value"] is not None),
+            key=lambda r: r["value"],
+            default=None,
+        )
         if best is not None:
             parts.append(f"{segment} {best['value']:.4f} ({best['model']} / {best['features']})")
     return f"best recall@{k}: " + ", ".join(parts)
@@ -49,5 +53,15 @@ def offline_rows(folder: StudyFolder) -> list[dict[str, Any]]:
 
 def experiment_rows(ab: dict[str, Any]) -> list[dict[str, Any]]:
     """The results of a simulated test as rows for a table."""
-    keys = ("metric", "method", "control", "treatment", "relative", "relative_low", "relative_high", "p_value", "covers_truth")
+    keys = (
+        "metric",
+        "method",
+        "control",
+        "treatment",
+        "relative",
+        "relative_low",
+        "relative_high",
+        "p_value",
+        "covers_truth",
+    )
     return [{key: row.get(key) for key in keys} for row in ab.get("results", [])]

@@ -80,7 +80,9 @@ def run_stages(study: Study, stages: Iterable[Stage], *, say: Callable[[str], No
     with study.folder.lock():
         for stage in stages:
             upstream = [keys.get(name, "absent") for name in stage.needs]
-            keys[stage.name] = key = stable_hash([stage.name, version("stylerec"), stage.inputs(study), upstream])
+            keys[stage.name] = key = stable_hash(
+                [stage.name, version("stylerec"), stage.inputs(study), upstream]
+            )
             if _is_done(study, stage, key):
                 say(f"{stage.name}: reused")
                 continue

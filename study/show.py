@@ -27,7 +27,9 @@ def table(rows: Sequence[dict[str, Any]]) -> str:
     widths = [max(len(line[i]) for line in cells) for i in range(len(columns))]
     numeric = [all(isinstance(row.get(c), int | float | None) for row in rows) for c in columns]
     return "\n".join(
-        "  ".join(v.rjust(w) if n else v.ljust(w) for v, w, n in zip(line, widths, numeric, strict=True)).rstrip()
+        "  ".join(
+            v.rjust(w) if n else v.ljust(w) for v, w, n in zip(line, widths, numeric, strict=True)
+        ).rstrip()
         for line in cells
     )
 
@@ -47,7 +49,16 @@ def style_rows(*, commercial: bool = False, offline: bool = False) -> list[dict[
     rows = [_stylizer_row(name) for name in names("stylizers")]
     rows = [r for r in rows if (r["commercial"] or not commercial) and (r["offline"] or not offline)]
     for look in builtin_looks().values():
-        rows.append({"name": look.name, "kind": "look", "needs": "–", "offline": True, "commercial": True, "about": look.about})
+        rows.append(
+            {
+                "name": look.name,
+                "kind": "look",
+                "needs": "–",
+                "offline": True,
+                "commercial": True,
+                "about": look.about,
+            }
+        )
     for name in names("encoders"):
         rows.append({"name": name, "kind": "encoder", "needs": "–", "offline": True, "commercial": True})
     return rows
@@ -57,7 +68,23 @@ def _stylizer_row(name: str) -> dict[str, Any]:
     try:
         spec = dataclasses.asdict(create("stylizers", name).spec)
     except MissingExtraError as error:
-        return {"name": name, "kind": "not installed", "offline": True, "commercial": False, "about": str(error)}
+        return {
+            "name": name,
+            "kind": "not installed",
+            "offline": True,
+            "commercial": False,
+            "about": str(error),
+        }
     spec["needs"] = ", ".join(spec["needs"]) or "–"
-    keys = ("name", "kind", "needs", "offline", "deterministic", "code_licence", "weights_licence", "commercial", "about")
+    keys = (
+        "name",
+        "kind",
+        "needs",
+        "offline",
+        "deterministic",
+        "code_licence",
+        "weights_licence",
+        "commercial",
+        "about",
+    )
     return {key: spec[key] if spec[key] != "" else "–" for key in keys}

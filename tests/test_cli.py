@@ -62,7 +62,9 @@ def test_every_command_shows_an_example_of_itself(command: str) -> None:
         (("style", "transfer", ".", "--look", "retroo", "--out", "out"), "did you mean 'retro'"),
     ],
 )
-def test_errors_are_one_clean_line(arguments: tuple[str, ...], message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_errors_are_one_clean_line(
+    arguments: tuple[str, ...], message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.chdir(tmp_path)
     result = stylerec(*arguments)
     assert result.exit_code == 2
@@ -73,7 +75,13 @@ def test_errors_are_one_clean_line(arguments: tuple[str, ...], message: str, tmp
 
 def test_the_study_folder_is_the_whole_study(demo: Path) -> None:
     run = demo / "run"
-    for name in ("study.toml", "catalog.parquet", "interactions.parquet", "rejected.parquet", "presentations.parquet"):
+    for name in (
+        "study.toml",
+        "catalog.parquet",
+        "interactions.parquet",
+        "rejected.parquet",
+        "presentations.parquet",
+    ):
         assert (run / name).is_file(), name
     assert (run / "models" / "hybrid" / "model.safetensors").is_file()
     assert (run / "report.html").stat().st_size > 50_000
@@ -82,7 +90,11 @@ def test_the_study_folder_is_the_whole_study(demo: Path) -> None:
 
 
 def test_a_second_run_does_no_work_twice(demo: Path) -> None:
-    before = {p: p.stat().st_mtime_ns for p in (demo / "run").rglob("*") if p.is_file() and p.name not in (".lock", "study.toml", "stages.json")}
+    before = {
+        p: p.stat().st_mtime_ns
+        for p in (demo / "run").rglob("*")
+        if p.is_file() and p.name not in (".lock", "study.toml", "stages.json")
+    }
     start = time.perf_counter()
     result = stylerec("demo", "--out", demo)
     assert time.perf_counter() - start < 15
@@ -92,8 +104,16 @@ def test_a_second_run_does_no_work_twice(demo: Path) -> None:
 
 def test_style_features_help_on_cold_items(metrics: dict) -> None:
     """The truth of the sample store: pictures carry the style that users buy."""
-    rows = metrics["offline"]["comparisons_to_ids"] if "comparisons_to_ids" in metrics["offline"] else metrics["offline"]["hybrid_style"]
-    cold = next(r for r in rows if r["features"] == "original" and r["segment"] == "cold" and r["metric"] == "recall" and r["k"] == 20)
+    rows = (
+        metrics["offline"]["comparisons_to_ids"]
+        if "comparisons_to_ids" in metrics["offline"]
+        else metrics["offline"]["hybrid_style"]
+    )
+    cold = next(
+        r
+        for r in rows
+        if r["features"] == "original" and r["segment"] == "cold" and r["metric"] == "recall" and r["k"] == 20
+    )
     assert cold["low"] > 0
 
 
@@ -109,7 +129,9 @@ def test_the_bad_rows_and_photos_of_the_store_are_found(demo: Path, metrics: dic
     assert any("catalogue" in reason for reason in reasons)
     assert any("date" in reason for reason in reasons)
     assert metrics["data"]["images"]["bad"] >= 1
-    assert len(pd.read_parquet(demo / "run" / "rejected.parquet")) == sum(e["count"] for e in metrics["data"]["rejected"])
+    assert len(pd.read_parquet(demo / "run" / "rejected.parquet")) == sum(
+        e["count"] for e in metrics["data"]["rejected"]
+    )
 
 
 def test_presentations_are_made_and_judged(demo: Path) -> None:
@@ -124,14 +146,18 @@ def test_recommend_writes_the_promised_columns(demo: Path, tmp_path: Path) -> No
     users = pd.read_parquet(demo / "run" / "interactions.parquet")["user_id"].unique()[:3]
     pd.DataFrame({"user_id": users}).to_csv(tmp_path / "users.csv", index=False)
     out = tmp_path / "recs.csv"
-    result = stylerec("recommend", demo / "run", "--users", tmp_path / "users.csv", "-k", 5, "--look", "best", "--out", out)
+    result = stylerec(
+        "recommend", demo / "run", "--users", tmp_path / "users.csv", "-k", 5, "--look", "best", "--out", out
+    )
     assert result.exit_code == 0, result.stderr
     recs = pd.read_csv(out, dtype=str, keep_default_na=False)
     assert list(recs.columns) == ["user_id", "item_id", "score", "rank", "presentation"]
     assert recs.groupby("user_id").size().tolist() == [5, 5, 5]
     assert set(recs["presentation"]) - {"original"}
     seen = pd.read_parquet(demo / "run" / "interactions.parquet")
-    assert not set(zip(recs["user_id"], recs["item_id"], strict=True)) & set(zip(seen["user_id"], seen["item_id"], strict=True))
+    assert not set(zip(recs["user_id"], recs["item_id"], strict=True)) & set(
+        zip(seen["user_id"], seen["item_id"], strict=True)
+    )
 
 
 def test_unknown_users_and_models_are_named(demo: Path, tmp_path: Path) -> None:
@@ -150,7 +176,9 @@ def test_similar_items_leave_the_item_itself_out(demo: Path) -> None:
 
 
 def test_simulate_again_with_another_effect(demo: Path) -> None:
-    found = json.loads(stylerec("simulate", demo / "run", "--users", 4000, "--style-effect", 0.0, "--json").stdout)
+    found = json.loads(
+        stylerec("simulate", demo / "run", "--users", 4000, "--style-effect", 0.0, "--json").stdout
+    )
     assert found["design"]["style_effect"] == 0.0
     assert found["design"]["units"] == 4000
 
@@ -189,14 +217,25 @@ def test_transfer_and_embed_a_plain_folder(demo: Path, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("after", [3.0, 6.0, 9.0])
 def test_a_killed_run_ends_as_an_uninterrupted_one(demo: Path, tmp_path: Path, after: float) -> None:
-    command = [sys.executable, str(ROOT / "cli.py"), "fit", str(demo / "study.toml"), "--out", str(tmp_path / "run")]
+    command = [
+        sys.executable,
+        str(ROOT / "cli.py"),
+        "fit",
+        str(demo / "study.toml"),
+        "--out",
+        str(tmp_path / "run"),
+    ]
     with subprocess.Popen(command, stderr=subprocess.DEVNULL, start_new_session=True) as child:
         time.sleep(after)
         os.killpg(child.pid, signal.SIGKILL)
     subprocess.run(command, check=True, stderr=subprocess.DEVNULL)
-    ours, theirs = (Presentations.load(p / "presentations.parquet").frame for p in (tmp_path / "run", demo / "run"))
+    ours, theirs = (
+        Presentations.load(p / "presentations.parquet").frame for p in (tmp_path / "run", demo / "run")
+    )
     pd.testing.assert_frame_equal(ours, theirs)
     for path in theirs.loc[theirs["image"] != "", "image"]:
         assert (tmp_path / "run" / path).read_bytes() == (demo / "run" / path).read_bytes(), path
     for name in ("efficientnet-lite0.npy", "gram@retro.npy"):
-        assert np.array_equal(np.load(tmp_path / "run" / "features" / name), np.load(demo / "run" / "features" / name))
+        assert np.array_equal(
+            np.load(tmp_path / "run" / "features" / name), np.load(demo / "run" / "features" / name)
+        )

@@ -21,8 +21,15 @@ Scores = npt.NDArray[np.float32]
 class FittedRecommender(Protocol):
     """A model that has learned."""
 
-    users: IdMap
-    items: IdMap
+    @property
+    def users(self) -> IdMap:
+        """Users in index order."""
+        ...
+
+    @property
+    def items(self) -> IdMap:
+        """Items in index order."""
+        ...
 
     def scores(self, users: Iterable[str], items: Iterable[str] | None = None) -> Scores:
         """(n_users, n_items) scores, higher is better, comparable within a row."""

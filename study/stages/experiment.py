@@ -52,7 +52,9 @@ def experiment(study: Study, config: ABConfig, seed: int) -> dict[str, Any]:
     segments = {
         "taste for the look": np.asarray(LEVELS, dtype=object)[np.searchsorted(cuts, lean)],
         "look": np.asarray(taste.looks, dtype=object)[taste.best],
-        "history": np.where(np.diff(data.matrix.indptr) >= 5, "5 items or more", "fewer than 5 items").astype(object),
+        "history": np.where(np.diff(data.matrix.indptr) >= 5, "5 items or more", "fewer than 5 items").astype(
+            object
+        ),
     }
     return run_experiment(control, treatment, config, unit_segments=segments, seed=seed)
 
@@ -76,11 +78,17 @@ def make_arms(study: Study, model: FittedRecommender, taste: LookTaste, config: 
     after = np.empty_like(before)
     for j, look in enumerate(taste.looks):
         group = users[taste.best == j]
-        shown = model.with_item_features(table_for(study, look)) if hasattr(model, "with_item_features") else model
+        shown = (
+            model.with_item_features(table_for(study, look))
+            if hasattr(model, "with_item_features")
+            else model
+        )
         after[group] = shown.top_items(group, k=config.slate)[0]
     appeal_before, appeal_after = _appeal(model, users, before, after)
     shift = _shift(taste, after, config)
-    level = float(np.log(config.base_click_rate / (1 - config.base_click_rate)) - SPREAD * appeal_before.mean())
+    level = float(
+        np.log(config.base_click_rate / (1 - config.base_click_rate)) - SPREAD * appeal_before.mean()
+    )
     return (
         Arm("original", before, (level + SPREAD * appeal_before).astype(np.float32)),
         Arm("stylised", after, (level + SPREAD * appeal_after + shift).astype(np.float32)),
@@ -93,9 +101,13 @@ def _appeal(model: FittedRecommender, users: Ints, *slates: Ints, block: int = 2
     for start in range(0, len(users), block):
         part = slice(start, start + block)
         scores = model.scores(model.users.decode(users[part]))
-        scores = (scores - scores.mean(axis=1, keepdims=True)) / np.maximum(scores.std(axis=1, keepdims=True), 1e-9)
+        scores = (scores - scores.mean(axis=1, keepdims=True)) / np.maximum(
+            scores.std(axis=1, keepdims=True), 1e-9
+        )
         for slate, out in zip(slates, found, strict=True):
-            out[part] = np.where(slate[part] >= 0, np.take_along_axis(scores, np.maximum(slate[part], 0), axis=1), 0)
+            out[part] = np.where(
+                slate[part] >= 0, np.take_along_axis(scores, np.maximum(slate[part], 0), axis=1), 0
+            )
     return found
 
 

@@ -105,11 +105,19 @@ def _embed(
     mark = str([key and key["key"], look, len(items)])
     if look == ORIGINAL:
         with _images(study) as store:
-            done = embed(lambda i: store.read(photos[items[i]]), len(items), encoders, work, batch=batch, key=mark, label=look)
+            done = embed(
+                lambda i: store.read(photos[items[i]]),
+                len(items),
+                encoders,
+                work,
+                batch=batch,
+                key=mark,
+                label=look,
+            )
     else:
         made = Presentations.load(study.folder / "made.parquet").frame
         paths = made[made["look"] == look].set_index("item_id")["image"]
-        read = (lambda i: (study.folder / paths[items[i]]).read_bytes())
+        read = lambda i: (study.folder / paths[items[i]]).read_bytes()
         done = embed(read, len(items), encoders, work, batch=batch, key=mark, label=look)
     return dict(done.blocks)
 
@@ -117,7 +125,9 @@ def _embed(
 def _images(study: Study) -> Any:
     store = open_images(study)
     if store is None:
-        raise ConfigError("features need photos; set images under [catalog] or take the encoders out of [features] blocks")
+        raise ConfigError(
+            "features need photos; set images under [catalog] or take the encoders out of [features] blocks"
+        )
     return store
 
 

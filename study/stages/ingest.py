@@ -27,7 +27,9 @@ def source_hash(path: str, base: Path) -> str:
     place = base / path
     if place.is_dir():
         files = sorted(p for p in place.rglob("*") if p.is_file())
-        return stable_hash([[str(p.relative_to(place)), p.stat().st_size, p.stat().st_mtime_ns] for p in files])
+        return stable_hash(
+            [[str(p.relative_to(place)), p.stat().st_size, p.stat().st_mtime_ns] for p in files]
+        )
     if not place.exists():
         raise DataError(f"{path} does not exist (looked in {base}); mend the path in the study file")
     return file_hash(place)
@@ -57,7 +59,9 @@ def examine(study: Study, catalog: Catalog) -> pd.DataFrame:
     """Every item's photo: item_id, image, status (ok, note, bad), reason."""
     store = open_images(study)
     if store is None:
-        return pd.DataFrame({"item_id": catalog.ids, "image": "", "status": "bad", "reason": "the study has no images"})
+        return pd.DataFrame(
+            {"item_id": catalog.ids, "image": "", "status": "bad", "reason": "the study has no images"}
+        )
     with store:
         return check_images(catalog, store)
 
@@ -65,7 +69,14 @@ def examine(study: Study, catalog: Catalog) -> pd.DataFrame:
 def rejected_images(images: pd.DataFrame) -> pd.DataFrame:
     """The unusable photos as rows of the rejected table; a study without photos rejects none."""
     bad = images[(images["status"] == "bad") & (images["image"] != "")]
-    rows = {"source": "images", "row": -1, "id": bad["item_id"], "field": "image", "reason": bad["reason"], "value": bad["image"]}
+    rows = {
+        "source": "images",
+        "row": -1,
+        "id": bad["item_id"],
+        "field": "image",
+        "reason": bad["reason"],
+        "value": bad["image"],
+    }
     return pd.DataFrame(rows, columns=list(REJECTED))
 
 
@@ -78,7 +89,10 @@ def _ingest(study: Study) -> Work:
     rejected = [f for f in (catalog.rejected, interactions.rejected, rejected_images(images)) if len(f)]
     columns = list(REJECTED)
     frame = pd.concat(rejected, ignore_index=True) if rejected else pd.DataFrame(columns=columns)
-    _write_frame(frame.astype({"row": "int64"} | {c: str for c in columns if c != "row"}), study.folder / "rejected.parquet")
+    _write_frame(
+        frame.astype({"row": "int64"} | {c: str for c in columns if c != "row"}),
+        study.folder / "rejected.parquet",
+    )
     about = {"filtered": catalog.n_filtered, "hashes": source_hashes(study)}
     write_json(study.folder / "ingest.json", about)
     return Work(len(catalog) + len(interactions.frame), "rows")

@@ -85,7 +85,10 @@ class _Pictures:
     def __init__(self, study: Study, store: ImageStore | None) -> None:
         self.folder, self.store, self.photos = study.folder, store, usable_photos(study)
         made = Presentations.load(study.folder / "presentations.parquet").frame
-        self.paths = {(r.item_id, r.look): r.image for r in made[made["image"] != ""].itertuples()}
+        shown = made[made["image"] != ""]
+        self.paths = dict(
+            zip(zip(shown["item_id"], shown["look"], strict=True), map(str, shown["image"]), strict=True)
+        )
 
     def image(self, item_id: str, look: str) -> Image.Image | None:
         """None where there is no picture."""
@@ -136,7 +139,9 @@ def _blocks(study: Study) -> list[dict[str, Any]]:
     folder = study.folder / "features"
     paths = sorted(folder.glob("*.json"))
     about = [read_json(path) for path in paths]
-    return [{"block": a["name"], "dims": a["shape"][1], "encoder": a["provenance"].get("encoder")} for a in about]
+    return [
+        {"block": a["name"], "dims": a["shape"][1], "encoder": a["provenance"].get("encoder")} for a in about
+    ]
 
 
 def _look(name: str, rows: pd.DataFrame) -> dict[str, Any]:
@@ -170,10 +175,12 @@ def _gallery(catalog: pd.DataFrame, made: pd.DataFrame, rng: np.random.Generator
     shown = shown.assign(order=shown.groupby("category").cumcount()).sort_values("order", kind="stable")
     bad = shown[shown["item_id"].isin(rejected)].head(GALLERY_ITEMS // 3)
     good = shown[~shown["item_id"].isin(rejected)].head(GALLERY_ITEMS - len(bad))
-    by_item = {item: rows for item, rows in made[made["item_id"].isin([*good["item_id"], *bad["item_id"]])].groupby("item_id")}
+    chosen = pd.concat([good, bad])[["item_id", "title", "category"]]
+    by_item = {
+        str(item): rows for item, rows in made[made["item_id"].isin(chosen["item_id"])].groupby("item_id")
+    }
     return [
-        {"item_id": r.item_id, "title": r.title, "category": r.category, "looks": _gallery_looks(by_item[r.item_id])}
-        for r in pd.concat([good, bad]).itertuples()
+        row | {"looks": _gallery_looks(by_item[row["item_id"]])} for row in chosen.to_dict(orient="records")
     ]
 
 
@@ -181,7 +188,9 @@ def _gallery_looks(rows: pd.DataFrame) -> list[dict[str, Any]]:
     found = []
     for row in rows.to_dict(orient="records"):
         scores = {s: row[f"score_{s}"] for s in SCORES if not pd.isna(row.get(f"score_{s}", np.nan))}
-        found.append({"look": row["look"], "accepted": row["accepted"], "reason": row["reason"], "scores": scores})
+        found.append(
+            {"look": row["look"], "accepted": row["accepted"], "reason": row["reason"], "scores": scores}
+        )
     return found
 
 
@@ -225,7 +234,11 @@ def _cold_items(study: Study, catalog: pd.DataFrame) -> set[str]:
 def _cost(study: Study) -> list[dict[str, Any]]:
     stages = study.folder.ledger()["stages"]
     keys = ("seconds", "peak_memory_mb", "work", "unit")
-    return [{"stage": name} | {k: entry[k] for k in keys} | {"reused": False} for name, entry in stages.items() if name != "report"]
+    return [
+        {"stage": name} | {k: entry[k] for k in keys} | {"reused": False}
+        for name, entry in stages.items()
+        if name != "report"
+    ]
 
 
 def _inputs(study: Study) -> Any:

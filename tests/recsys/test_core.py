@@ -31,7 +31,9 @@ def test_a_failed_write_leaves_the_old_file(tmp_path: Path) -> None:
 
 
 def test_json_knows_numpy_and_refuses_damage(tmp_path: Path) -> None:
-    write_json(tmp_path / "a.json", {"x": np.float32(0.5), "n": np.int64(3), "nan": float("nan"), "l": np.arange(2)})
+    write_json(
+        tmp_path / "a.json", {"x": np.float32(0.5), "n": np.int64(3), "nan": float("nan"), "l": np.arange(2)}
+    )
     assert read_json(tmp_path / "a.json") == {"x": 0.5, "n": 3, "nan": None, "l": [0, 1]}
     (tmp_path / "a.json").write_text("{")
     with pytest.raises(ArtifactError, match="damaged"):
@@ -128,7 +130,10 @@ def test_tables_align_by_id() -> None:
 
 
 def test_presentations_round_trip(tmp_path: Path) -> None:
-    rows = [Presentation("a", "retro", "images/a.jpg", {"ssim": 0.9}), Presentation("b", "retro", accepted=False, reason="no")]
+    rows = [
+        Presentation("a", "retro", "images/a.jpg", {"ssim": 0.9}),
+        Presentation("b", "retro", accepted=False, reason="no"),
+    ]
     Presentations.of(rows).save(tmp_path / "p.parquet")
     again = Presentations.load(tmp_path / "p.parquet")
     assert again.accepted("retro").to_dict() == {"a": True, "b": False}
