@@ -19,7 +19,7 @@ from recsys.errors import ArtifactError
 
 @contextmanager
 def atomic_write(path: Path | str, mode: str = "wb") -> Iterator[IO[Any]]:
-    """Write ``path`` through a temporary file, fsync and rename: readers see the old file or the whole new one.
+    """Write through a temporary file, fsync and rename: readers see the old file or the whole new one.
 
     Example:
         >>> with tempfile.TemporaryDirectory() as folder:
@@ -32,7 +32,8 @@ def atomic_write(path: Path | str, mode: str = "wb") -> Iterator[IO[Any]]:
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=".tmp-", suffix=path.suffix)
     try:
-        with os.fdopen(handle, mode, **({} if "b" in mode else {"encoding": "utf-8", "newline": "\n"})) as file:
+        encoding, newline = (None, None) if "b" in mode else ("utf-8", "\n")
+        with os.fdopen(handle, mode, encoding=encoding, newline=newline) as file:
             yield file
             file.flush()
             os.fsync(file.fileno())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -12,6 +13,9 @@ import pandas as pd
 
 Bools = npt.NDArray[np.bool_]
 Texts = npt.NDArray[Any]
+
+_DATES = {re.compile(r"[0-9]{4}.*[-/:T]"): "ISO8601", re.compile(r"[0-9]{8}\Z"): "%Y%m%d"}
+"""What looks like a date → how it is read; not all that pandas would: it takes "now" and "2020.5", too."""
 
 _SECOND_IN = {1: 9.2e9, 10**3: 9.2e12, 10**6: 9.2e15, 10**9: 9.2e18}
 """Units in a second → the largest epoch number read so; 9.2e9 s is in 2261, datetime64[ns] ends in 2262."""
@@ -43,10 +47,11 @@ class TextColumn:
             codes, uniques = pd.factorize(np.array([_text(v) for v in cells], dtype=object))
         texts = np.empty(len(uniques) + 1, dtype=object)
         texts[:-1] = _texts(uniques)
-        texts[-1] = ""
+        texts[-1] = ""  # where code -1, a missing cell, points
+        if isinstance(cells.dtype, pd.StringDtype) and (codes >= 0).all():
+            return cls(np.asarray(codes, dtype=np.int64), texts[:-1])
         again, values = pd.factorize(texts)  # 1 and "1" are one id; so are a blank and a missing cell
-        used = again[np.asarray(codes, dtype=np.int64)]  # code -1, a missing cell, meets the "" at the end
-        return cls(used, np.asarray(values, dtype=object))
+        return cls(again[np.asarray(codes, dtype=np.int64)], np.asarray(values, dtype=object))
 
     def array(self) -> Texts:
         """(n,) str objects; equal cells share one object."""
@@ -115,15 +120,15 @@ def parse_times(cells: pd.Series) -> npt.NDArray[Any]:
         )
     text = TextColumn.of(cells)
     values = np.array([v.strip() for v in text.values], dtype=object)
-    epoch, times = _numbers(values), np.full(len(values), np.datetime64("NaT", "ns"))
-    digits = np.fromiter((v.isdecimal() and len(v) == 8 for v in values), dtype=bool, count=len(values))
-    # Only what starts with a digit: pandas reads "now" and "today" too, and a log never means those.
-    dated = np.fromiter((v[:1].isdecimal() for v in values), dtype=bool, count=len(values)) & np.isnan(epoch)
-    for rows, style in ((dated, "ISO8601"), (digits, "%Y%m%d")):
-        parsed = pd.to_datetime(pd.Series(values[rows]), errors="coerce", utc=True, format=style)
+    times = np.full(len(values), np.datetime64("NaT", "ns"))
+    for shape, style in _DATES.items():
+        rows = np.fromiter((shape.match(v) is not None for v in values), dtype=bool, count=len(values))
+        parsed = pd.to_datetime(
+            pd.Series(values[rows], dtype=object), errors="coerce", utc=True, format=style
+        )
         times[rows] = _nanoseconds(parsed.dt.tz_convert(None))
-    numbers = ~np.isnan(epoch) & np.isnat(times)
-    times[numbers] = _from_epoch(epoch[numbers])
+    rows = np.isnat(times)
+    times[rows] = _from_epoch(_numbers(values[rows]))
     return times[text.codes]
 
 

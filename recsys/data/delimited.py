@@ -66,10 +66,11 @@ def read_delimited(path: Path, name: str) -> tuple[pd.DataFrame, pd.DataFrame]:
         raise DataError(_explain(str(error), path, compression, name)) from error
     except OSError as error:
         raise DataError(f"{name}: {path} cannot be read ({error}); it may be truncated") from error
-    index = np.setdiff1d(np.arange(len(table) + len(malformed.rows)), malformed.rows)
-    _refuse_open_quote(path, compression, table, malformed, index, name)
+    is_row = np.ones(len(table) + len(malformed.rows), dtype=bool)
+    is_row[malformed.rows] = False
+    _refuse_open_quote(path, compression, table, malformed, name)
     frame: pd.DataFrame = table.to_pandas()
-    return frame.set_axis(index, axis=0), _rejected(malformed, name)
+    return frame.set_axis(np.flatnonzero(is_row), axis=0), _rejected(malformed, name)
 
 
 def _parse(path: Path, compression: str | None, delimiter: str, malformed: _Malformed) -> pa.Table:
@@ -123,7 +124,7 @@ def _rejected(malformed: _Malformed, name: str) -> pd.DataFrame:
 
 
 def _refuse_open_quote(
-    path: Path, compression: str | None, table: pa.Table, malformed: _Malformed, index: Any, name: str
+    path: Path, compression: str | None, table: pa.Table, malformed: _Malformed, name: str
 ) -> None:
     """An opening quotation mark without its fellow swallows the rest of the file without any error."""
     last = len(table) + len(malformed.rows) - 1

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -15,7 +16,9 @@ import scipy.sparse as sp
 
 from recsys.data.ids import IdMap
 from recsys.errors import ArtifactError, DataError, unknown_name
-from recsys.files import atomic_write, read_json, write_json
+from recsys.files import atomic_write, read_json, safe_name, write_json
+
+_PLAIN = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_@+.-]{0,99}")
 
 Matrix = npt.NDArray[np.float32] | sp.csr_array
 
@@ -82,17 +85,20 @@ class FeatureBlock:
         return replace(self, values=self.values[np.asarray(index, dtype=np.int64)])
 
     def save(self, folder: Path) -> None:
-        """Write ``<name>.npy`` (dense) or ``<name>.npz`` (CSR) with ``<name>.json`` beside it, atomically."""
-        path = folder / self.name
-        if self.is_sparse:
-            with atomic_write(path.with_name(self.name + ".npz")) as file:
-                np.savez(file, data=self.values.data, indices=self.values.indices, indptr=self.values.indptr)
+        """Write ``<name>.npy`` (dense) or ``<name>.npz`` (CSR) with ``<name>.json`` beside it, atomically.
+
+        A name that is no plain file name is replaced by a safe one.
+        """
+        stem, values = _stem(self.name), self.values
+        if isinstance(values, np.ndarray):
+            with atomic_write(folder / f"{stem}.npy") as file:
+                np.save(file, np.ascontiguousarray(values, dtype=np.float32), allow_pickle=False)
         else:
-            with atomic_write(path.with_name(self.name + ".npy")) as file:
-                np.save(file, np.ascontiguousarray(self.values, dtype=np.float32), allow_pickle=False)
+            with atomic_write(folder / f"{stem}.npz") as file:
+                np.savez(file, data=values.data, indices=values.indices, indptr=values.indptr)
         about = {"name": self.name, "shape": self.shape, "sparse": self.is_sparse}
         about |= {"columns": self.columns, "provenance": dict(self.provenance)}
-        write_json(path.with_name(self.name + ".json"), about)
+        write_json(folder / f"{stem}.json", about)
 
     @classmethod
     def load(cls, folder: Path, name: str, *, mmap: bool = False) -> FeatureBlock:
@@ -101,24 +107,23 @@ class FeatureBlock:
         Raises:
             ArtifactError: A file is missing, damaged or does not fit its description.
         """
-        about = read_json(folder / f"{name}.json")
+        stem = _stem(name)
+        about = read_json(folder / f"{stem}.json")
         try:
             shape, columns = tuple(about["shape"]), about["columns"]
+            values: Any
             if about["sparse"]:
-                with (folder / f"{name}.npz").open("rb") as file, np.load(file, allow_pickle=False) as parts:
-                    csr = (parts["data"], parts["indices"], parts["indptr"])
-                    values: Any = sp.csr_array(csr, shape=shape)
+                values = _load_csr(folder / f"{stem}.npz", shape)
             else:
-                values = np.load(folder / f"{name}.npy", allow_pickle=False, mmap_mode="r" if mmap else None)
-        except (OSError, ValueError, KeyError, TypeError, EOFError, BadZipFile) as error:
-            raise ArtifactError(
-                f"feature block {name!r} in {folder} cannot be read ({error}); make it again"
-            ) from error
-        if values.shape != shape:
-            raise ArtifactError(
-                f"feature block {name!r} is {values.shape}, its description says {shape}; make it again"
+                values = np.load(folder / f"{stem}.npy", allow_pickle=False, mmap_mode="r" if mmap else None)
+            if values.shape != shape:
+                raise ValueError(f"it is {values.shape}, its description says {shape}")
+            return cls(
+                about["name"], values, None if columns is None else tuple(columns), about["provenance"]
             )
-        return cls(about["name"], values, None if columns is None else tuple(columns), about["provenance"])
+        except (OSError, ValueError, KeyError, TypeError, EOFError, BadZipFile) as error:
+            what = f"feature block {name!r} in {folder} cannot be read ({error})"
+            raise ArtifactError(f"{what}; make it again") from error
 
 
 @dataclass(frozen=True, eq=False)
@@ -180,6 +185,18 @@ class FeatureTable:
             if ids == self.ids
             else FeatureTable(ids, tuple(b.rows(self.ids.encode(ids.ids)) for b in self.blocks))
         )
+
+
+def _load_csr(path: Path, shape: tuple[int, int]) -> Any:
+    with path.open("rb") as file, np.load(file, allow_pickle=False) as parts:
+        values = sp.csr_array((parts["data"], parts["indices"], parts["indptr"]), shape=shape)
+    values.check_format(full_check=True)  # an index out of range would be read as memory of someone else's
+    return values
+
+
+def _stem(name: str) -> str:
+    """A file name for a block, which may be named by a column of anyone's table."""
+    return name if _PLAIN.fullmatch(name) else safe_name(name)
 
 
 def _refuse_nonfinite(name: str, values: Matrix, chunk: int = 65536) -> None:

@@ -48,7 +48,8 @@ class IdMap:
 
     @cached_property
     def _index(self) -> pd.Index:
-        return pd.Index(self.ids, dtype=object)
+        index: pd.Index = pd.Index(self.ids, dtype=object)
+        return index
 
     def __len__(self) -> int:
         return len(self.ids)

@@ -59,7 +59,7 @@ class Presentations:
         """
         records: list[dict[str, Any]] = []
         for row in rows:
-            record = {"item_id": row.item_id, "look": row.look, "image": row.image}
+            record: dict[str, Any] = {"item_id": row.item_id, "look": row.look, "image": row.image}
             record |= {"accepted": row.accepted, "reason": row.reason}
             records.append(record | {f"score_{k}": v for k, v in (row.scores or {}).items()})
         columns = ["item_id", "look", "image", "accepted", "reason"]
