@@ -90,15 +90,9 @@ def main(debug: bool) -> None:
 
 
 @main.command()
-@click.option(
-    "--out", type=click.Path(path_type=Path), default=Path("demo"), show_default=True, help="Where to write."
-)
-@click.option(
-    "--items", type=click.IntRange(min=20), default=240, show_default=True, help="Products to draw."
-)
-@click.option(
-    "--users", type=click.IntRange(min=20), default=500, show_default=True, help="Customers to simulate."
-)
+@click.option("--out", type=click.Path(path_type=Path), default=Path("demo"), show_default=True, help="Where to write.")
+@click.option("--items", type=click.IntRange(min=20), default=240, show_default=True, help="Products to draw.")
+@click.option("--users", type=click.IntRange(min=20), default=500, show_default=True, help="Customers to simulate.")
 @click.option("--seed", type=int, default=7, show_default=True, help="Of everything random.")
 @example("stylerec demo --out demo")
 def demo(out: Path, items: int, users: int, seed: int) -> None:
@@ -164,9 +158,7 @@ def fit(study: Path, out: Path | None) -> None:
 @main.command()
 @RUN
 @click.option("--model", default="hybrid", show_default=True, help="Which fitted model.")
-@click.option(
-    "--users", type=click.Path(path_type=Path), help="CSV with a user_id column; default: every user."
-)
+@click.option("--users", type=click.Path(path_type=Path), help="CSV with a user_id column; default: every user.")
 @click.option("-k", type=click.IntRange(min=1), default=10, show_default=True, help="List length.")
 @click.option(
     "--look",
@@ -243,9 +235,7 @@ def simulate(run: Path, users: int | None, style_effect: float | None, seed: int
         click.echo(json.dumps(experiment, indent=1, ensure_ascii=False))
         return
     show(experiment_rows(experiment), as_json=False)
-    click.echo(
-        f"\n{experiment['decision']['verdict']}: {experiment['decision']['rule']}\n{experiment['assumption']}"
-    )
+    click.echo(f"\n{experiment['decision']['verdict']}: {experiment['decision']['rule']}\n{experiment['assumption']}")
 
 
 @main.command()

@@ -1,4 +1,4 @@
-"""The full study on real H&M purchases and photos: seconds and peak memory of every stage, then once more for the reuse.
+"""The full study on real H&M purchases and photos: seconds and memory of every stage, then again for the reuse.
 
 Run: python benchmarks/hm.py [OUT]; the data lies in STYLEREC_DATA.
 """

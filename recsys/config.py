@@ -85,7 +85,11 @@ def _convert(hint: Any, value: Any, where: str) -> Any:
             raise ConfigError(f"{where}: {unknown_name('value', value, [str(a) for a in args])}")
         return value
     if dataclasses.is_dataclass(hint):
-        return value if isinstance(value, typing.cast(type, hint)) else from_mapping(typing.cast(type, hint), value, where=where)
+        return (
+            value
+            if isinstance(value, typing.cast(type, hint))
+            else from_mapping(typing.cast(type, hint), value, where=where)
+        )
     if origin is tuple:
         return _convert_tuple(args, value, where)
     if origin is not None and isinstance(origin, type) and issubclass(origin, Mapping):

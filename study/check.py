@@ -57,17 +57,13 @@ def check_study(path: Path) -> Check:
     study = Study(read_study(path), StudyFolder(path.parent / "unwritten"), path.resolve().parent)
     catalog, interactions = read_tables(study)
     images = examine(study, catalog)
-    rejected = pd.concat(
-        [catalog.rejected, interactions.rejected, rejected_images(images)], ignore_index=True
-    )
+    rejected = pd.concat([catalog.rejected, interactions.rejected, rejected_images(images)], ignore_index=True)
     usable = {
         "catalogue items": len(catalog),
         "interactions": len(interactions.frame),
         "users": int(interactions.frame["user_id"].nunique()),
         "photos": int((images["status"] != "bad").sum()),
     }
-    notes = (
-        images[images["status"] == "note"].groupby("reason")["item_id"].agg(["size", "first"]).reset_index()
-    )
+    notes = images[images["status"] == "note"].groupby("reason")["item_id"].agg(["size", "first"]).reset_index()
     noted = [{"reason": r, "count": int(n), "example": e} for r, n, e in notes.itertuples(index=False)]
     return Check(usable, summarize_rejected(rejected), noted)

@@ -106,14 +106,12 @@ class StudyConfig:
 
     catalog: CatalogConfig
     interactions: InteractionsConfig
-    split: SplitConfig = SplitConfig()
-    looks: Mapping[str, Mapping[str, Any]] = field(
-        default_factory=lambda: {name: {} for name in DEFAULT_LOOKS}
-    )
+    split: SplitConfig = field(default_factory=SplitConfig)
+    looks: Mapping[str, Mapping[str, Any]] = field(default_factory=lambda: {name: {} for name in DEFAULT_LOOKS})
     features: FeaturesConfig = FeaturesConfig()
     models: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     evaluation: EvaluationConfig = EvaluationConfig()
-    ab: ABConfig = ABConfig()
+    ab: ABConfig = field(default_factory=ABConfig)
     seed: int = 0
 
     def make_looks(self, base: Path) -> dict[str, Look]:
@@ -131,9 +129,7 @@ class StudyConfig:
             ConfigError: An unknown model or option.
         """
         tables = {name: dict(self.models.get(name, {})) for name in (*DEFAULT_MODELS, *self.models)}
-        return {
-            name: _make_model(name, table) for name, table in tables.items() if table.pop("enabled", True)
-        }
+        return {name: _make_model(name, table) for name, table in tables.items() if table.pop("enabled", True)}
 
 
 def _make_model(name: str, table: dict[str, Any]) -> Recommender:
@@ -156,9 +152,7 @@ def read_study(path: Path) -> StudyConfig:
     try:
         text = path.read_text(encoding="utf-8")
     except FileNotFoundError as error:
-        raise ConfigError(
-            f"study file {path} does not exist; `stylerec run --help` shows a minimal one"
-        ) from error
+        raise ConfigError(f"study file {path} does not exist; `stylerec run --help` shows a minimal one") from error
     except UnicodeDecodeError as error:
         raise ConfigError(f"{path} is not UTF-8 text: {error}") from error
     config = parse_study(text)
@@ -168,13 +162,13 @@ def read_study(path: Path) -> StudyConfig:
 
 
 def parse_study(text: str) -> StudyConfig:
-    """A study file's text as a configuration; ``$NAME`` in paths is taken from the environment.
+    r"""A study file's text as a configuration; ``$NAME`` in paths is taken from the environment.
 
     Raises:
         ConfigError: Not TOML, an unknown key, a wrong type, an environment variable that is not set.
 
     Example:
-        >>> study = parse_study('[catalog]\\npath = "items.csv"\\n[interactions]\\npath = "sales.csv"')
+        >>> study = parse_study('[catalog]\\npath = "items.csv"\n[interactions]\npath = "sales.csv"')
         >>> sorted(study.looks)
         ['minimalist', 'retro']
     """
@@ -192,7 +186,5 @@ def parse_study(text: str) -> StudyConfig:
 def _expand(path: str, where: str) -> str:
     found = os.path.expandvars(path)
     if found == path and re.match(r"\$\w|\$\{", path):
-        raise ConfigError(
-            f"{where}: the environment variable in {path!r} is not set; export it or write the path out"
-        )
+        raise ConfigError(f"{where}: the environment variable in {path!r} is not set; export it or write the path out")
     return found

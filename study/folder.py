@@ -28,9 +28,7 @@ class StudyFolder:
         Raises:
             ConfigError: The folder holds something else.
         """
-        if path.exists() and (
-            not path.is_dir() or (any(path.iterdir()) and not (path / "study.toml").exists())
-        ):
+        if path.exists() and (not path.is_dir() or (any(path.iterdir()) and not (path / "study.toml").exists())):
             raise ConfigError(f"{path} exists and is not a study folder; choose another --out")
         folder = cls(path)
         write_bytes(path / "study.toml", study_file.read_bytes())

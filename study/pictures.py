@@ -80,9 +80,7 @@ def embed_folder(images: Path, encoders: Sequence[str], out: Path) -> list[dict[
         for name, values in result.blocks.items():
             FeatureBlock(name, np.asarray(values), provenance={"encoder": name}).save(out)
     with atomic_write(out / "items.csv", "w") as file:
-        pd.DataFrame({"image": found, "problem": [failed.get(n, "") for n in found]}).to_csv(
-            file, index=False
-        )
+        pd.DataFrame({"image": found, "problem": [failed.get(n, "") for n in found]}).to_csv(file, index=False)
     return [
         {"block": n, "pictures": len(found), "dims": v.shape[1], "failed": len(failed)}
         for n, v in result.blocks.items()

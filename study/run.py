@@ -11,10 +11,10 @@ from pathlib import Path
 from typing import Any
 
 from recsys.files import stable_hash
-from style.look import Look
 from study.config import StudyConfig, parse_study, read_study
 from study.cost import measure
 from study.folder import StudyFolder
+from style.look import Look
 
 
 @dataclass(frozen=True)
@@ -80,9 +80,7 @@ def run_stages(study: Study, stages: Iterable[Stage], *, say: Callable[[str], No
     with study.folder.lock():
         for stage in stages:
             upstream = [keys.get(name, "absent") for name in stage.needs]
-            keys[stage.name] = key = stable_hash(
-                [stage.name, version("stylerec"), stage.inputs(study), upstream]
-            )
+            keys[stage.name] = key = stable_hash([stage.name, version("stylerec"), stage.inputs(study), upstream])
             if _is_done(study, stage, key):
                 say(f"{stage.name}: reused")
                 continue

@@ -176,9 +176,7 @@ def test_similar_items_leave_the_item_itself_out(demo: Path) -> None:
 
 
 def test_simulate_again_with_another_effect(demo: Path) -> None:
-    found = json.loads(
-        stylerec("simulate", demo / "run", "--users", 4000, "--style-effect", 0.0, "--json").stdout
-    )
+    found = json.loads(stylerec("simulate", demo / "run", "--users", 4000, "--style-effect", 0.0, "--json").stdout)
     assert found["design"]["style_effect"] == 0.0
     assert found["design"]["units"] == 4000
 
@@ -229,13 +227,9 @@ def test_a_killed_run_ends_as_an_uninterrupted_one(demo: Path, tmp_path: Path, a
         time.sleep(after)
         os.killpg(child.pid, signal.SIGKILL)
     subprocess.run(command, check=True, stderr=subprocess.DEVNULL)
-    ours, theirs = (
-        Presentations.load(p / "presentations.parquet").frame for p in (tmp_path / "run", demo / "run")
-    )
+    ours, theirs = (Presentations.load(p / "presentations.parquet").frame for p in (tmp_path / "run", demo / "run"))
     pd.testing.assert_frame_equal(ours, theirs)
     for path in theirs.loc[theirs["image"] != "", "image"]:
         assert (tmp_path / "run" / path).read_bytes() == (demo / "run" / path).read_bytes(), path
     for name in ("efficientnet-lite0.npy", "gram@retro.npy"):
-        assert np.array_equal(
-            np.load(tmp_path / "run" / "features" / name), np.load(demo / "run" / "features" / name)
-        )
+        assert np.array_equal(np.load(tmp_path / "run" / "features" / name), np.load(demo / "run" / "features" / name))

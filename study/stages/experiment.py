@@ -13,14 +13,13 @@ from evaluation.clicks import style_log_odds
 from evaluation.decision import run_experiment
 from evaluation.simulate import ABConfig, Arm
 from recsys.config import to_mapping
-from recsys.data.dataset import Dataset
 from recsys.data.recommendations import ORIGINAL
 from recsys.files import write_json
 from recsys.models.artifacts import load_model
 from recsys.models.base import FittedRecommender
 from study.run import Stage, Study, Work
-from study.stages.fit import richest
 from study.stages.features import table_for
+from study.stages.fit import richest
 from study.taste import LookTaste, load_data, look_taste
 
 Floats = npt.NDArray[np.float32]
@@ -52,9 +51,7 @@ def experiment(study: Study, config: ABConfig, seed: int) -> dict[str, Any]:
     segments = {
         "taste for the look": np.asarray(LEVELS, dtype=object)[np.searchsorted(cuts, lean)],
         "look": np.asarray(taste.looks, dtype=object)[taste.best],
-        "history": np.where(np.diff(data.matrix.indptr) >= 5, "5 items or more", "fewer than 5 items").astype(
-            object
-        ),
+        "history": np.where(np.diff(data.matrix.indptr) >= 5, "5 items or more", "fewer than 5 items").astype(object),
     }
     return run_experiment(control, treatment, config, unit_segments=segments, seed=seed)
 
@@ -63,7 +60,7 @@ def chosen_model(study: Study) -> str:
     """The model that fills the slates: the hybrid where there is one, else the first that uses features."""
     models = study.config.make_models()
     with_features = [name for name, m in models.items() if richest(study, m) == ORIGINAL]
-    return next((n for n in ("hybrid", *with_features, *models) if n in models))
+    return next(n for n in ("hybrid", *with_features, *models) if n in models)
 
 
 def make_arms(study: Study, model: FittedRecommender, taste: LookTaste, config: ABConfig) -> tuple[Arm, Arm]:
@@ -78,17 +75,11 @@ def make_arms(study: Study, model: FittedRecommender, taste: LookTaste, config: 
     after = np.empty_like(before)
     for j, look in enumerate(taste.looks):
         group = users[taste.best == j]
-        shown = (
-            model.with_item_features(table_for(study, look))
-            if hasattr(model, "with_item_features")
-            else model
-        )
+        shown = model.with_item_features(table_for(study, look)) if hasattr(model, "with_item_features") else model
         after[group] = shown.top_items(group, k=config.slate)[0]
     appeal_before, appeal_after = _appeal(model, users, before, after)
     shift = _shift(taste, after, config)
-    level = float(
-        np.log(config.base_click_rate / (1 - config.base_click_rate)) - SPREAD * appeal_before.mean()
-    )
+    level = float(np.log(config.base_click_rate / (1 - config.base_click_rate)) - SPREAD * appeal_before.mean())
     return (
         Arm("original", before, (level + SPREAD * appeal_before).astype(np.float32)),
         Arm("stylised", after, (level + SPREAD * appeal_after + shift).astype(np.float32)),
@@ -101,13 +92,9 @@ def _appeal(model: FittedRecommender, users: Ints, *slates: Ints, block: int = 2
     for start in range(0, len(users), block):
         part = slice(start, start + block)
         scores = model.scores(model.users.decode(users[part]))
-        scores = (scores - scores.mean(axis=1, keepdims=True)) / np.maximum(
-            scores.std(axis=1, keepdims=True), 1e-9
-        )
+        scores = (scores - scores.mean(axis=1, keepdims=True)) / np.maximum(scores.std(axis=1, keepdims=True), 1e-9)
         for slate, out in zip(slates, found, strict=True):
-            out[part] = np.where(
-                slate[part] >= 0, np.take_along_axis(scores, np.maximum(slate[part], 0), axis=1), 0
-            )
+            out[part] = np.where(slate[part] >= 0, np.take_along_axis(scores, np.maximum(slate[part], 0), axis=1), 0)
     return found
 
 
@@ -116,8 +103,11 @@ def _shift(taste: LookTaste, slate: Ints, config: ABConfig) -> Floats:
     items = np.maximum(slate, 0)
     shown = taste.accepted[items, best] & (slate >= 0)
     lean = np.broadcast_to(taste.lean[np.arange(len(taste.lean)), taste.best][:, None], slate.shape)
-    effect = style_log_odds(1 + lean, taste.loss[items, best], config)
-    return np.where(shown, effect, 0).astype(np.float32)
+    effect = np.zeros(slate.shape, np.float32)
+    if shown.any():
+        loss = taste.loss[items, best]
+        effect[shown] = style_log_odds(lean[shown][:, None], loss[shown][:, None], config)[:, 0]
+    return effect
 
 
 def _ab(study: Study) -> Work:

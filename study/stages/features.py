@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -18,13 +18,13 @@ from recsys.data.presentation import Presentations
 from recsys.data.recommendations import ORIGINAL
 from recsys.errors import ConfigError, unknown_name
 from recsys.registry import create
+from study.run import Stage, Study, Work
+from study.stages.ingest import open_images
+from study.stages.looks import usable_photos
 from style.base import Encoder
 from style.features import embed
 from style.guard import add_cosine
 from style.whitening import Whitening
-from study.run import Stage, Study, Work
-from study.stages.ingest import open_images
-from study.stages.looks import usable_photos
 
 Rows = npt.NDArray[np.float32]
 
@@ -117,9 +117,13 @@ def _embed(
     else:
         made = Presentations.load(study.folder / "made.parquet").frame
         paths = made[made["look"] == look].set_index("item_id")["image"]
-        read = lambda i: (study.folder / paths[items[i]]).read_bytes()
+        read = _reader(study, [paths[item] for item in items])
         done = embed(read, len(items), encoders, work, batch=batch, key=mark, label=look)
     return dict(done.blocks)
+
+
+def _reader(study: Study, paths: Sequence[str]) -> Callable[[int], bytes]:
+    return lambda i: (study.folder / paths[i]).read_bytes()
 
 
 def _images(study: Study) -> Any:
@@ -134,7 +138,7 @@ def _images(study: Study) -> Any:
 def _cosines(
     encoders: Sequence[Encoder], shown: Mapping[str, list[str]], raw: Mapping[str, Mapping[str, Rows]]
 ) -> dict[str, dict[str, float]]:
-    """look → item → cosine between the semantic rows of the presentation and of the original."""
+    """By look and item: the cosine between the semantic rows of the presentation and of the original."""
     semantic = next((e.name for e in encoders if e.semantic), None)
     if semantic is None:
         return {}

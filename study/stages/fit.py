@@ -62,9 +62,7 @@ def _fit(study: Study) -> Work:
     models = study.config.make_models()
     for name, model in models.items():
         table = features_of(study, richest(study, model))
-        model.fit(data if table is None else data.with_item_features(table)).save(
-            study.folder / "models" / name
-        )
+        model.fit(data if table is None else data.with_item_features(table)).save(study.folder / "models" / name)
     return Work(len(models), "models")
 
 

@@ -14,9 +14,9 @@ from recsys.data.interactions import Interactions
 from recsys.data.source import REJECTED
 from recsys.errors import DataError
 from recsys.files import atomic_write, file_hash, stable_hash, write_json
+from study.run import Stage, Study, Work
 from style.images import check_images
 from style.imagestore import ImageStore
-from study.run import Stage, Study, Work
 
 
 def source_hash(path: str, base: Path) -> str:
@@ -27,9 +27,7 @@ def source_hash(path: str, base: Path) -> str:
     place = base / path
     if place.is_dir():
         files = sorted(p for p in place.rglob("*") if p.is_file())
-        return stable_hash(
-            [[str(p.relative_to(place)), p.stat().st_size, p.stat().st_mtime_ns] for p in files]
-        )
+        return stable_hash([[str(p.relative_to(place)), p.stat().st_size, p.stat().st_mtime_ns] for p in files])
     if not place.exists():
         raise DataError(f"{path} does not exist (looked in {base}); mend the path in the study file")
     return file_hash(place)
@@ -59,9 +57,7 @@ def examine(study: Study, catalog: Catalog) -> pd.DataFrame:
     """Every item's photo: item_id, image, status (ok, note, bad), reason."""
     store = open_images(study)
     if store is None:
-        return pd.DataFrame(
-            {"item_id": catalog.ids, "image": "", "status": "bad", "reason": "the study has no images"}
-        )
+        return pd.DataFrame({"item_id": catalog.ids, "image": "", "status": "bad", "reason": "the study has no images"})
     with store:
         return check_images(catalog, store)
 

@@ -6,11 +6,10 @@ from typing import Any
 
 import pandas as pd
 
-from recsys.data.catalog import Catalog
 from recsys.data.presentation import Presentations
-from style.catalogue import restyle
 from study.run import Stage, Study, Work
 from study.stages.ingest import open_images
+from style.catalogue import restyle
 
 
 def usable_photos(study: Study) -> dict[str, str]:

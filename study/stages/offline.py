@@ -22,12 +22,8 @@ def _offline(study: Study) -> Work:
     parts = split_of(study)
     data = Dataset.of(parts.train, Catalog.load(study.folder / "catalog.parquet"))
     models = study.config.make_models()
-    keys = [
-        ModelKey(name, features) for name, model in models.items() for features in feature_sets(study, model)
-    ]
-    fitted = {
-        key: load_model(study.folder / "offline" / offline_name(key.model, key.features)) for key in keys
-    }
+    keys = [ModelKey(name, features) for name, model in models.items() for features in feature_sets(study, model)]
+    fitted = {key: load_model(study.folder / "offline" / offline_name(key.model, key.features)) for key in keys}
     settings = study.config.evaluation
     result = evaluate(
         fitted,

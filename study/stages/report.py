@@ -17,15 +17,12 @@ from PIL import Image
 from evaluation.report import render
 from recsys.config import to_mapping
 from recsys.data.catalog import Catalog
-from recsys.data.features import FeatureBlock
 from recsys.data.interactions import Interactions
 from recsys.data.presentation import Presentations
 from recsys.data.recommendations import ORIGINAL
 from recsys.data.source import summarize_rejected
 from recsys.errors import ImageError
 from recsys.files import atomic_write, read_json, write_json
-from style.images import decode
-from style.imagestore import ImageStore
 from study.results import metrics
 from study.run import Stage, Study, Work
 from study.serving import BEST, open_model, present, titles
@@ -33,6 +30,8 @@ from study.stages.experiment import chosen_model
 from study.stages.fit import split_of
 from study.stages.ingest import open_images
 from study.stages.looks import usable_photos
+from style.images import decode
+from style.imagestore import ImageStore
 
 GALLERY_ITEMS, PEOPLE, HISTORY, LIST = 24, 6, 8, 8
 SCORES = ("ssim", "edge", "cosine", "product_delta_e")
@@ -86,9 +85,7 @@ class _Pictures:
         self.folder, self.store, self.photos = study.folder, store, usable_photos(study)
         made = Presentations.load(study.folder / "presentations.parquet").frame
         shown = made[made["image"] != ""]
-        self.paths = dict(
-            zip(zip(shown["item_id"], shown["look"], strict=True), map(str, shown["image"]), strict=True)
-        )
+        self.paths = dict(zip(zip(shown["item_id"], shown["look"], strict=True), map(str, shown["image"]), strict=True))
 
     def image(self, item_id: str, look: str) -> Image.Image | None:
         """None where there is no picture."""
@@ -139,9 +136,7 @@ def _blocks(study: Study) -> list[dict[str, Any]]:
     folder = study.folder / "features"
     paths = sorted(folder.glob("*.json"))
     about = [read_json(path) for path in paths]
-    return [
-        {"block": a["name"], "dims": a["shape"][1], "encoder": a["provenance"].get("encoder")} for a in about
-    ]
+    return [{"block": a["name"], "dims": a["shape"][1], "encoder": a["provenance"].get("encoder")} for a in about]
 
 
 def _look(name: str, rows: pd.DataFrame) -> dict[str, Any]:
@@ -176,21 +171,15 @@ def _gallery(catalog: pd.DataFrame, made: pd.DataFrame, rng: np.random.Generator
     bad = shown[shown["item_id"].isin(rejected)].head(GALLERY_ITEMS // 3)
     good = shown[~shown["item_id"].isin(rejected)].head(GALLERY_ITEMS - len(bad))
     chosen = pd.concat([good, bad])[["item_id", "title", "category"]]
-    by_item = {
-        str(item): rows for item, rows in made[made["item_id"].isin(chosen["item_id"])].groupby("item_id")
-    }
-    return [
-        row | {"looks": _gallery_looks(by_item[row["item_id"]])} for row in chosen.to_dict(orient="records")
-    ]
+    by_item = {str(item): rows for item, rows in made[made["item_id"].isin(chosen["item_id"])].groupby("item_id")}
+    return [row | {"looks": _gallery_looks(by_item[row["item_id"]])} for row in chosen.to_dict(orient="records")]
 
 
 def _gallery_looks(rows: pd.DataFrame) -> list[dict[str, Any]]:
     found = []
     for row in rows.to_dict(orient="records"):
         scores = {s: row[f"score_{s}"] for s in SCORES if not pd.isna(row.get(f"score_{s}", np.nan))}
-        found.append(
-            {"look": row["look"], "accepted": row["accepted"], "reason": row["reason"], "scores": scores}
-        )
+        found.append({"look": row["look"], "accepted": row["accepted"], "reason": row["reason"], "scores": scores})
     return found
 
 

@@ -125,7 +125,7 @@ def test_blocks_round_trip_and_refuse_damage(tmp_path: Path, sparse: bool) -> No
 def test_tables_align_by_id() -> None:
     table = FeatureTable(IdMap.of("abc"), (FeatureBlock("x", np.arange(3, dtype=np.float32)[:, None]),))
     assert table.align(IdMap.of("cab"))["x"].values[:, 0].tolist() == [2, 0, 1]
-    with pytest.raises(DataError, match="did you mean 'x'|Known: x"):
+    with pytest.raises(DataError, match="Known: x"):
         table["y"]
 
 
