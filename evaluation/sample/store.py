@@ -34,7 +34,7 @@ class Truth:
     """What is really so in the sample store.
 
     Attributes:
-        items: As `make_items` gives them: what items.csv says, main_style, one share per style, appeal, traffic.
+        items: As `make_items` gives them: items.csv, main_style, a share per style, appeal, traffic.
         users: As `make_users` gives them: one taste per style, one liking per category.
         clicks: The click model that made the log.
         bad_rows: Deliberately bad rows of interactions.csv: row (0-based), field, value, why.
