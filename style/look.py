@@ -84,11 +84,12 @@ class Look:
 
     @cached_property
     def recipe(self) -> str:
-        """Hash of all that decides the pixels (style images by content); the guard is not among it."""
+        """Hash of all that decides the pixels (style images by content); of the guard only
+        ``min_mask``, below which no picture is made, is among it."""
         table = to_mapping(self)
         for name in ("about", "guard", "image"):
             del table[name]
-        return stable_hash([VERSION, table, [file_hash(path) for path in self.image]])
+        return stable_hash([VERSION, table, self.guard.min_mask, [file_hash(path) for path in self.image]])
 
     @cached_property
     def key(self) -> str:

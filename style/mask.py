@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -39,6 +40,11 @@ class Cutout:
     alpha: Floats
     confidence: Floats
     background: Floats
+
+    def take(self, rows: Sequence[int]) -> Cutout:
+        """Those of some photos."""
+        index = np.asarray(rows, dtype=np.int64)
+        return Cutout(self.alpha[index], self.confidence[index], self.background[index])
 
 
 def product_mask(images: Images) -> tuple[Floats, Floats]:
