@@ -2,22 +2,27 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import numpy.typing as npt
 
-from recsys.errors import ConfigError, ImageError
-from recsys.files import read_json, write_json
+from recsys.errors import ArtifactError, ConfigError, DataError, ImageError
+from recsys.files import read_json, stable_hash, write_json
 from recsys.progress import progress
 from style.base import Encoder, Images
 from style.images import decode, resize
 
 Rows = npt.NDArray[np.float32]
+Load = Callable[[int], bytes | Images]
+
+AHEAD = 2
+"""Batches that are decoded while one is encoded."""
 SAVE_EVERY = 16
 """Batches between two fsyncs: what a kill costs at most."""
 
@@ -36,127 +41,172 @@ class Embedding:
 
 
 def embed(
-    load: Callable[[int], bytes],
+    load: Load,
     n: int,
     encoders: Sequence[Encoder],
     out: Path,
     *,
     batch: int = 32,
-    workers: int = 2,
+    workers: int | None = None,
     key: str = "",
     label: str = "encode",
 ) -> Embedding:
     """Encode pictures 0 … n - 1; a call that was cut off continues where it was, if ``key`` is the same.
 
-    Decoding and resizing run in threads ahead of the encoders; memory holds a few batches.
+    Each picture is loaded, decoded and resized once, in threads ahead of the encoders; encoders that share a
+    trunk are run in one pass. A row does not depend on the batch it was made in beyond float32 rounding.
 
     Args:
-        load: The i-th picture's file content; ImageError or OSError set the picture aside.
+        load: The i-th picture as a file's content or as (h, w, 3) uint8; called from several threads.
+            ImageError and OSError set the picture aside.
         n: How many.
-        encoders: With distinct names; those that share a trunk are run in one pass.
-        out: Folder for the rows and the counter of finished ones.
-        batch: Pictures encoded at once.
-        workers: Decoding threads.
-        key: What the pictures are; another key starts anew.
+        encoders: With distinct names.
+        out: Folder for the rows and the counter of finished ones; nothing else belongs in it.
+        batch: Pictures encoded at once; memory holds a few batches whatever ``n``.
+        workers: Decoding threads; None for one a core.
+        key: What the pictures are; another key, number or encoder starts anew.
         label: For the progress bar.
 
     Raises:
-        ConfigError: No encoders, or a name twice.
+        ConfigError: No encoders, a name twice, or a batch below 1.
+        DataError: An encoder answers other than finite (n, d) rows.
     """
     names = [encoder.name for encoder in encoders]
     if not names or len(set(names)) != len(names):
         raise ConfigError(f"embed needs encoders with distinct names, got {names}")
-    state = _State.open(out, n, encoders, key)
+    if batch < 1:
+        raise ConfigError(f"batch must be >= 1, got {batch}")
+    dims = _dims(encoders)
+    ledger = _Ledger.open(out, n, dims, mark=stable_hash([key, n, [_identity(e) for e in encoders], dims]))
+    sizes = sorted({encoder.size for encoder in encoders})
+    starts = range(ledger.done, n, batch)
     with ThreadPoolExecutor(workers) as pool, progress(label, total=n) as advance:
-        advance(state.done)
-        sizes = tuple(sorted({encoder.size for encoder in encoders}))
-        for count, (start, pictures, failed) in enumerate(_batches(load, range(state.done, n, batch), n, batch, sizes, pool), 1):
-            state.write(start, encode_all(encoders, pictures), failed)
-            advance(len(pictures[sizes[0]]))
-            if count % SAVE_EVERY == 0:
-                state.save(start + len(pictures[sizes[0]]))
-    state.save(n)
-    return Embedding(state.blocks, state.failed)
+        advance(ledger.done)
+        for count, loaded in enumerate(_loaded(load, starts, n, sizes, pool), 1):
+            ledger.write(loaded, encode_all(encoders, loaded.pictures))
+            advance(loaded.stop - loaded.start)
+            if count % SAVE_EVERY == 0 or loaded.stop == n:
+                ledger.save(loaded.stop)
+    return Embedding(ledger.blocks, ledger.failed)
 
 
 def encode_all(encoders: Sequence[Encoder], pictures: Mapping[int, Images]) -> list[Rows]:
-    """Rows of every encoder for one batch, given at every size; a shared trunk is run once."""
+    """Rows of every encoder for one batch, given at every size; a shared trunk is run once.
+
+    Raises:
+        DataError: An encoder answers other than finite (n, d) rows.
+    """
     groups: dict[Any, list[int]] = {}
     for i, encoder in enumerate(encoders):
-        trunk = getattr(encoder, "trunk", None)
-        groups.setdefault((id(trunk), encoder.size) if trunk is not None else ("own", i), []).append(i)
+        groups.setdefault(getattr(encoder, "trunk", None) or i, []).append(i)
     found: dict[int, Rows] = {}
     for members in groups.values():
-        first = encoders[members[0]]
+        first: Any = encoders[members[0]]
         if len(members) == 1:
             found[members[0]] = first.encode(pictures[first.size])
-            continue
-        shared: Any = first
-        readers = [getattr(encoders[i], "reader") for i in members]  # noqa: B009 the protocol does not promise a trunk
-        found |= dict(zip(members, shared.trunk.run(pictures[first.size], readers), strict=True))
-    return [found[i] for i in range(len(encoders))]
+        else:
+            readers = [cast(Any, encoders[i]).reader for i in members]
+            found |= dict(zip(members, first.trunk.run(pictures[first.size], readers), strict=True))
+    return [_checked(encoder, found[i], len(pictures[encoder.size])) for i, encoder in enumerate(encoders)]
 
 
-Batch = tuple[int, dict[int, Images], dict[int, str]]
+def _checked(encoder: Encoder, rows: Rows, n: int) -> Rows:
+    if rows.ndim != 2 or len(rows) != n:
+        raise DataError(f"encoder {encoder.name!r} answered shape {rows.shape} for {n} pictures, expected ({n}, d)")
+    if not np.isfinite(rows).all():
+        raise DataError(f"encoder {encoder.name!r} answered NaN or infinite values; it cannot be used")
+    return rows
 
 
-def _batches(
-    load: Callable[[int], bytes], starts: range, n: int, batch: int, sizes: tuple[int, ...], pool: ThreadPoolExecutor
-) -> Iterator[Batch]:
-    """Decoded batches in order, one decoded ahead of the one in use."""
-
-    def submit(start: int) -> tuple[int, list[Future[Any]]]:
-        return start, [pool.submit(_prepare, load, i, sizes) for i in range(start, min(start + batch, n))]
-
-    queue = [submit(start) for start in starts[:2]]
-    for following in [*starts[2:], None, None]:
-        if not queue:
-            return
-        start, futures = queue.pop(0)
-        if following is not None:
-            queue.append(submit(following))
-        done = [future.result() for future in futures]
-        failed = {start + i: reason for i, (_, reason) in enumerate(done) if reason}
-        yield start, {size: np.stack([pictures[size] for pictures, _ in done]) for size in sizes}, failed
+def _dims(encoders: Sequence[Encoder]) -> dict[str, int]:
+    blank = {size: np.zeros((1, size, size, 3), np.uint8) for size in {e.size for e in encoders}}
+    return {e.name: rows.shape[1] for e, rows in zip(encoders, encode_all(encoders, blank), strict=True)}
 
 
-def _prepare(load: Callable[[int], bytes], index: int, sizes: tuple[int, ...]) -> tuple[dict[int, Images], str]:
+def _identity(encoder: Encoder) -> list[Any]:
+    """What tells an encoder from another of its name: an optional ``key`` says which weights it has."""
+    return [encoder.name, encoder.size, getattr(encoder, "key", "")]
+
+
+@dataclass(frozen=True, eq=False)
+class _Loaded:
+    """Pictures start … stop - 1 at every size; those that failed are black."""
+
+    start: int
+    stop: int
+    pictures: Mapping[int, Images]
+    failed: Mapping[int, str]
+
+
+def _loaded(load: Load, starts: range, n: int, sizes: Sequence[int], pool: ThreadPoolExecutor) -> Iterator[_Loaded]:
+    """Batches in order, the next ones being decoded meanwhile."""
+    queue: deque[tuple[range, list[Future[Any]]]] = deque()
+    for start in starts:
+        span = range(start, min(start + starts.step, n))
+        queue.append((span, [pool.submit(_pixels, load, i, sizes) for i in span]))
+        if len(queue) > AHEAD:
+            yield _collect(*queue.popleft(), sizes)
+    while queue:
+        yield _collect(*queue.popleft(), sizes)
+
+
+def _collect(span: range, futures: Sequence[Future[Any]], sizes: Sequence[int]) -> _Loaded:
+    pictures = {size: np.zeros((len(span), size, size, 3), np.uint8) for size in sizes}
+    failed: dict[int, str] = {}
+    for row, future in enumerate(futures):
+        made = future.result()
+        if isinstance(made, str):
+            failed[span[row]] = made
+        else:
+            for size in sizes:
+                pictures[size][row] = made[size]
+    return _Loaded(span.start, span.stop, pictures, failed)
+
+
+def _pixels(load: Load, index: int, sizes: Sequence[int]) -> Any:
+    """One picture at every size, or why it cannot be had."""
     try:
-        pixels = decode(load(index), at_least=max(sizes)).pixels[None]
+        content = load(index)
+        pixels = content if isinstance(content, np.ndarray) else decode(content, at_least=max(sizes)).pixels
     except (ImageError, OSError) as error:
-        return {size: np.zeros((size, size, 3), np.uint8) for size in sizes}, str(error) or type(error).__name__
-    return {size: resize(pixels, size)[0] for size in sizes}, ""
+        return str(error) or type(error).__name__
+    return {size: resize(pixels[None], size)[0] for size in sizes}
 
 
-class _State:
-    """Rows on disk and how many of them are final."""
+@dataclass(eq=False)
+class _Ledger:
+    """Rows on disk, how many of them are final, and which pictures failed."""
 
-    def __init__(self, out: Path, blocks: dict[str, Any], key: str, done: int, failed: dict[int, str]) -> None:
-        self.out, self.blocks, self.key, self.done, self.failed = out, blocks, key, done, failed
+    out: Path
+    mark: str
+    blocks: dict[str, Rows]
+    done: int
+    failed: dict[int, str]
 
     @classmethod
-    def open(cls, out: Path, n: int, encoders: Sequence[Encoder], key: str) -> _State:
+    def open(cls, out: Path, n: int, dims: Mapping[str, int], mark: str) -> _Ledger:
+        """Take up what ``out`` holds under the same mark, or start anew."""
+        try:
+            about = read_json(out / "done.json")
+            if about["mark"] == mark:
+                blocks = {name: _mapped(out / f"{name}.npy", (n, d)) for name, d in dims.items()}
+                failed = {int(index): str(reason) for index, reason in about["failed"].items()}
+                return cls(out, mark, blocks, int(about["done"]), failed)
+        except (ArtifactError, OSError, ValueError, KeyError, TypeError, AttributeError):
+            pass  # absent, or not what `save` wrote: nothing of it can be trusted, so it is made again
+        (out / "done.json").unlink(missing_ok=True)  # first: old counts must never speak for new rows
         out.mkdir(parents=True, exist_ok=True)
-        probe = {size: np.zeros((1, size, size, 3), np.uint8) for size in {e.size for e in encoders}}
-        dims = {e.name: rows.shape[1] for e, rows in zip(encoders, encode_all(encoders, probe), strict=True)}
-        mark = [key, n, dims]
-        about = read_json(out / "done.json") if (out / "done.json").exists() else {}
-        known = about.get("mark") == mark and all((out / f"{name}.npy").exists() for name in dims)
-        mode = "r+" if known else "w+"
-        blocks = {name: _open_rows(out / f"{name}.npy", mode, (n, d)) for name, d in dims.items()}
-        failed = {int(i): reason for i, reason in about.get("failed", {}).items()} if known else {}
-        state = cls(out, blocks, "", about["done"] if known else 0, failed)
-        state.mark = mark
-        return state
+        blocks = {name: _created(out / f"{name}.npy", (n, d)) for name, d in dims.items()}
+        ledger = cls(out, mark, blocks, 0, {})
+        ledger.save(0)
+        return ledger
 
-    mark: list[Any]
-
-    def write(self, start: int, rows: Sequence[Rows], failed: Mapping[int, str]) -> None:
-        self.failed |= failed
+    def write(self, loaded: _Loaded, rows: Sequence[Rows]) -> None:
+        """Put a batch's rows in their place; failed pictures get zeros."""
+        self.failed |= loaded.failed
         for block, values in zip(self.blocks.values(), rows, strict=True):
-            block[start : start + len(values)] = values
-            for index in failed:
-                block[index] = 0
+            block[loaded.start : loaded.stop] = values
+            block[list(loaded.failed)] = 0
 
     def save(self, done: int) -> None:
         """Rows first, then the counter: a kill between the two repeats work and loses none."""
@@ -167,9 +217,15 @@ class _State:
         self.done = done
 
 
-def _open_rows(path: Path, mode: Any, shape: tuple[int, int]) -> Any:
+def _created(path: Path, shape: tuple[int, int]) -> Rows:
     if shape[0] == 0:  # an empty file cannot be mapped
         np.save(path, np.empty(shape, np.float32))
         return np.empty(shape, np.float32)
-    options: dict[str, Any] = {"dtype": np.float32, "shape": shape} if mode == "w+" else {}
-    return np.lib.format.open_memmap(path, mode=mode, **options)
+    return np.lib.format.open_memmap(path, mode="w+", dtype=np.float32, shape=shape)
+
+
+def _mapped(path: Path, shape: tuple[int, int]) -> Rows:
+    rows: Rows = np.load(path, mmap_mode="r+" if shape[0] else None, allow_pickle=False)
+    if rows.shape != shape or rows.dtype != np.float32:
+        raise ValueError(f"{path} holds {rows.dtype} {rows.shape}, expected float32 {shape}")
+    return rows

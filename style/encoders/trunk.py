@@ -122,9 +122,7 @@ class Trunk:
         if self.engine == "torch" or self.device.type != "cpu" or find_spec("onnxruntime") is None:
             return plain
         fast = OnnxEngine(self, wanted)
-        return (
-            fast if agreement(fast, plain, self.size) >= AGREEMENT or self.engine == "onnxruntime" else plain
-        )
+        return fast if agreement(fast, plain, self.size) >= AGREEMENT or self.engine == "onnxruntime" else plain
 
 
 class TorchEngine:
@@ -140,9 +138,7 @@ class TorchEngine:
         """See `Engine`."""
         with torch.inference_mode():
             pixels = torch.from_numpy(np.ascontiguousarray(images)).to(self.trunk.device).permute(0, 3, 1, 2)
-            x = ((pixels.float() - self.trunk.mean) / self.trunk.scale).contiguous(
-                memory_format=torch.channels_last
-            )
+            x = ((pixels.float() - self.trunk.mean) / self.trunk.scale).contiguous(memory_format=torch.channels_last)
             kept = []
             for i, stage in enumerate(self.trunk.stages[: self.wanted[-1] + 1]):
                 x = stage(x)
