@@ -90,9 +90,7 @@ class Catalog:
         return cls._of(read_table(frame, name=source), columns, where)
 
     @classmethod
-    def _of(
-        cls, raw: RawTable, columns: Mapping[str, str] | None, where: Mapping[str, Any] | None
-    ) -> Catalog:
+    def _of(cls, raw: RawTable, columns: Mapping[str, str] | None, where: Mapping[str, Any] | None) -> Catalog:
         chosen = selected(raw.frame, where, name=raw.name)
         written = rename(raw.frame[chosen], columns, needs=("item_id",), name=raw.name)
         sieve = Sieve(raw.name, written, "item_id")
@@ -163,7 +161,8 @@ def _complete(written: pd.DataFrame, ids: TextColumn, sieve: Sieve) -> pd.DataFr
     parts["image"] = np.where(is_blank(image), names + ".jpg", image) if len(image) else image
     for column in written.columns:
         if column not in parts:
-            parts[column] = written[column] if _is_plain(written[column]) else _text(written, column, sieve)
+            plain = _plain(written[column])
+            parts[column] = _text(written, column, sieve) if plain is None else plain
     as_object = {c: pd.Series(v, index=written.index, dtype=object) for c, v in parts.items() if _is_text(v)}
     return pd.DataFrame(parts | as_object, index=written.index)
 
@@ -186,16 +185,19 @@ def _text(written: pd.DataFrame, column: str, sieve: Sieve) -> npt.NDArray[Any]:
     broken = is_broken(text.values)
     if not broken.any():
         return text.array()
-    sieve.note(
-        broken[text.codes], column, "text is not valid Unicode; kept with marks in place of what is broken"
-    )
+    sieve.note(broken[text.codes], column, "text is not valid Unicode; kept with marks in place of what is broken")
     mended = [v.encode("utf-8", "replace").decode() for v in text.values]
     return np.array(mended, dtype=object)[text.codes]
 
 
-def _is_plain(cells: pd.Series) -> bool:
-    kinds = pd.api.types
-    return kinds.is_numeric_dtype(cells) or kinds.is_bool_dtype(cells) or kinds.is_datetime64_any_dtype(cells)
+def _plain(cells: pd.Series) -> pd.Series | npt.NDArray[Any] | None:
+    """Numbers, booleans and times as numpy has them (missing whole numbers make floats); None for anything else."""
+    if isinstance(cells.dtype, np.dtype | pd.DatetimeTZDtype):
+        return None if cells.dtype == object else cells
+    if pd.api.types.is_numeric_dtype(cells) and not pd.api.types.is_bool_dtype(cells):
+        missing = cells.isna().any()
+        return cells.to_numpy(np.float64, na_value=np.nan) if missing else cells.to_numpy()
+    return None
 
 
 def _is_text(values: Any) -> bool:

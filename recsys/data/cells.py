@@ -44,6 +44,7 @@ class TextColumn:
         try:
             codes, uniques = pd.factorize(cells)
         except TypeError:  # lists and arrays cannot be hashed, their texts can
+            cells = cells.astype(object).where(cells.notna(), "")
             codes, uniques = pd.factorize(np.array([_text(v) for v in cells], dtype=object))
         texts = np.empty(len(uniques) + 1, dtype=object)
         texts[:-1] = _texts(uniques)
@@ -123,9 +124,7 @@ def parse_times(cells: pd.Series) -> npt.NDArray[Any]:
     times = np.full(len(values), np.datetime64("NaT", "ns"))
     for shape, style in _DATES.items():
         rows = np.fromiter((shape.match(v) is not None for v in values), dtype=bool, count=len(values))
-        parsed = pd.to_datetime(
-            pd.Series(values[rows], dtype=object), errors="coerce", utc=True, format=style
-        )
+        parsed = pd.to_datetime(pd.Series(values[rows], dtype=object), errors="coerce", utc=True, format=style)
         times[rows] = _nanoseconds(parsed.dt.tz_convert(None))
     rows = np.isnat(times)
     times[rows] = _from_epoch(_numbers(values[rows]))
@@ -140,9 +139,7 @@ def _from_epoch(numbers: npt.NDArray[np.float64]) -> npt.NDArray[Any]:
         # Whole units first: a float64 holds 1.6e18 only to 256 ns.
         whole = np.floor(numbers[rows])
         part = np.round((numbers[rows] - whole) * (10**9 // per_second))
-        times[rows] = (whole.astype(np.int64) * (10**9 // per_second) + part.astype(np.int64)).astype(
-            "datetime64[ns]"
-        )
+        times[rows] = (whole.astype(np.int64) * (10**9 // per_second) + part.astype(np.int64)).astype("datetime64[ns]")
         below = np.nextafter(most, np.inf)
     return times
 

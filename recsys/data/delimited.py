@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import codecs
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -57,29 +59,47 @@ def read_delimited(path: Path, name: str) -> tuple[pd.DataFrame, pd.DataFrame]:
     compression, head = _look_at(path)
     if not head.strip():
         raise DataError(f"{name}: {path} is empty; a CSV needs a header line")
+    if b"\0" in head.split(b"\n", 1)[0]:
+        raise DataError(f"{name}: {path} has NUL bytes in its header; it is no text, or UTF-16: save it as UTF-8 CSV")
+    closed = _check_text(path, compression, name)
     malformed = _Malformed()
     try:
         table = _parse(path, compression, _delimiter(head), malformed)
-    except UnicodeDecodeError as error:
-        raise DataError(_not_utf8(path, compression, name)) from error
     except pa.ArrowInvalid as error:
-        raise DataError(_explain(str(error), path, compression, name)) from error
-    except OSError as error:
-        raise DataError(f"{name}: {path} cannot be read ({error}); it may be truncated") from error
+        raise DataError(f"{name}: {path} cannot be read as CSV: {_explain(str(error))}") from error
+    if not closed:
+        _refuse_open_quote(path, table, malformed, name)
     is_row = np.ones(len(table) + len(malformed.rows), dtype=bool)
     is_row[malformed.rows] = False
-    _refuse_open_quote(path, compression, table, malformed, name)
     frame: pd.DataFrame = table.to_pandas()
     return frame.set_axis(np.flatnonzero(is_row), axis=0), _rejected(malformed, name)
+
+
+def _check_text(path: Path, compression: str | None, name: str) -> bool:
+    """Refuse what is not UTF-8, naming the line; answer whether the quotation marks come in pairs.
+
+    One pass ahead of the parser, whose own messages name no line, and which takes an open quotation mark for the
+    beginning of a cell that reaches to the end of the file.
+    """
+    decoder, line, quotes = codecs.getincrementaldecoder("utf-8")(), 1, 0
+    for chunk in chain(_chunks(path, compression), [b""]):
+        try:
+            decoder.decode(chunk, final=not chunk)
+        except UnicodeDecodeError as error:
+            line += chunk[: error.start].count(b"\n")
+            bad = error.object[max(error.start - 10, 0) : error.start + 10]
+            cure = f"save it as UTF-8, for instance: iconv -f WINDOWS-1252 -t UTF-8 {path.name} > utf8.csv"
+            raise DataError(f"{name}: line {line} of {path} is not UTF-8 (at {bad!r}); {cure}") from error
+        line += chunk.count(b"\n")
+        quotes += chunk.count(b'"')
+    return quotes % 2 == 0
 
 
 def _parse(path: Path, compression: str | None, delimiter: str, malformed: _Malformed) -> pa.Table:
     # Only a single thread knows row numbers.
     read = pacsv.ReadOptions(use_threads=False, block_size=_BLOCK)
     with pa.input_stream(path, compression=compression) as stream:
-        quiet = pacsv.ParseOptions(
-            delimiter=delimiter, newlines_in_values=True, invalid_row_handler=lambda _: "skip"
-        )
+        quiet = pacsv.ParseOptions(delimiter=delimiter, newlines_in_values=True, invalid_row_handler=lambda _: "skip")
         with pacsv.open_csv(stream, read_options=read, parse_options=quiet) as reader:
             names = reader.schema.names
     if len(set(names)) != len(names):
@@ -123,48 +143,18 @@ def _rejected(malformed: _Malformed, name: str) -> pd.DataFrame:
     return reject(name, malformed.rows, "", "", malformed.reasons, malformed.texts)
 
 
-def _refuse_open_quote(
-    path: Path, compression: str | None, table: pa.Table, malformed: _Malformed, name: str
-) -> None:
-    """An opening quotation mark without its fellow swallows the rest of the file without any error."""
+def _refuse_open_quote(path: Path, table: pa.Table, malformed: _Malformed, name: str) -> None:
     last = len(table) + len(malformed.rows) - 1
-    if malformed.rows and malformed.rows[-1] == last:
-        texts = malformed.texts[-1:]
-    else:
-        texts = [column[-1].as_py() for column in table.columns if len(table)]
-    if any("\n" in text for text in texts) and sum(c.count(b'"') for c in _chunks(path, compression)) % 2:
-        lines = sum(text.count("\n") for text in texts)
+    is_malformed = bool(malformed.rows) and malformed.rows[-1] == last
+    cells = malformed.texts[-1:] if is_malformed else [c[-1].as_py() for c in table.columns if len(table)]
+    lines = sum(cell.count("\n") for cell in cells)
+    if lines:
         cure = 'close it, or write it twice ("") where it belongs to the text'
-        raise DataError(
-            f"{name}: {path} opens a quotation mark in row {last} and never closes it ({lines} lines); {cure}"
-        )
+        where = f"{path} opens a quotation mark in row {last} and never closes it ({lines} lines)"
+        raise DataError(f"{name}: {where}; {cure}")
 
 
-def _explain(message: str, path: Path, compression: str | None, name: str) -> str:
-    if "UTF8" in message:
-        return _not_utf8(path, compression, name)
+def _explain(message: str) -> str:
     if "straddling" in message:
-        return (
-            f"{name}: a row of {path} is longer than {_BLOCK >> 20} MB; a quotation mark may never be closed"
-        )
-    return f"{name}: {path} cannot be read as CSV ({message}); save it as UTF-8, comma-separated"
-
-
-def _not_utf8(path: Path, compression: str | None, name: str) -> str:
-    """Name the first line that is not UTF-8, and the cure."""
-    cure = f"save it as UTF-8, for instance: iconv -f WINDOWS-1252 -t UTF-8 {path.name} > utf8.csv"
-    number, rest = 0, b""
-    for chunk in _chunks(path, compression):
-        *lines, rest = (rest + chunk).split(b"\n")
-        for number, line in enumerate(lines, start=number + 1):  # noqa: B020 -- counts on over chunks
-            if (bad := _bad_bytes(line)) is not None:
-                return f"{name}: line {number} of {path} is not UTF-8 ({bad!r}); {cure}"
-    return f"{name}: line {number + 1} of {path} is not UTF-8 ({_bad_bytes(rest)!r}); {cure}"
-
-
-def _bad_bytes(line: bytes) -> bytes | None:
-    try:
-        line.decode()
-    except UnicodeDecodeError as error:
-        return line[max(error.start - 10, 0) : error.start + 10]
-    return None
+        return f"a row is longer than {_BLOCK >> 20} MB; a quotation mark may never be closed"
+    return f"{message}; save it as UTF-8, comma-separated"

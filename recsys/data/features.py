@@ -45,13 +45,9 @@ class FeatureBlock:
 
     def __post_init__(self) -> None:
         if self.values.ndim != 2:
-            raise DataError(
-                f"block {self.name!r} must be 2-d (rows x dimensions), got shape {self.values.shape}"
-            )
+            raise DataError(f"block {self.name!r} must be 2-d (rows x dimensions), got shape {self.values.shape}")
         if self.columns is not None and len(self.columns) != self.values.shape[1]:
-            raise DataError(
-                f"block {self.name!r} has {self.values.shape[1]} columns but {len(self.columns)} names"
-            )
+            raise DataError(f"block {self.name!r} has {self.values.shape[1]} columns but {len(self.columns)} names")
         _refuse_nonfinite(self.name, self.values)
 
     @property
@@ -118,9 +114,7 @@ class FeatureBlock:
                 values = np.load(folder / f"{stem}.npy", allow_pickle=False, mmap_mode="r" if mmap else None)
             if values.shape != shape:
                 raise ValueError(f"it is {values.shape}, its description says {shape}")
-            return cls(
-                about["name"], values, None if columns is None else tuple(columns), about["provenance"]
-            )
+            return cls(about["name"], values, None if columns is None else tuple(columns), about["provenance"])
         except (OSError, ValueError, KeyError, TypeError, EOFError, BadZipFile) as error:
             what = f"feature block {name!r} in {folder} cannot be read ({error})"
             raise ArtifactError(f"{what}; make it again") from error
@@ -146,9 +140,7 @@ class FeatureTable:
             raise DataError(f"block names must be distinct, got {names}")
         for block in self.blocks:
             if block.shape[0] != len(self.ids):
-                raise DataError(
-                    f"block {block.name!r} has {block.shape[0]} rows, the table has {len(self.ids)} ids"
-                )
+                raise DataError(f"block {block.name!r} has {block.shape[0]} rows, the table has {len(self.ids)} ids")
 
     def __getitem__(self, name: str) -> FeatureBlock:
         for block in self.blocks:
@@ -181,9 +173,7 @@ class FeatureTable:
             UnknownIdError: The table lacks an id.
         """
         return (
-            self
-            if ids == self.ids
-            else FeatureTable(ids, tuple(b.rows(self.ids.encode(ids.ids)) for b in self.blocks))
+            self if ids == self.ids else FeatureTable(ids, tuple(b.rows(self.ids.encode(ids.ids)) for b in self.blocks))
         )
 
 
@@ -204,9 +194,5 @@ def _refuse_nonfinite(name: str, values: Matrix, chunk: int = 65536) -> None:
     for start in range(0, len(flat), chunk):
         part = np.asarray(flat[start : start + chunk])
         if not np.isfinite(part).all():
-            row = start + int(
-                np.argmin(np.isfinite(part).all(axis=-1) if part.ndim > 1 else np.isfinite(part))
-            )
-            raise DataError(
-                f"block {name!r} has NaN or infinite values, first in row {row}; mend or drop that item"
-            )
+            row = start + int(np.argmin(np.isfinite(part).all(axis=-1) if part.ndim > 1 else np.isfinite(part)))
+            raise DataError(f"block {name!r} has NaN or infinite values, first in row {row}; mend or drop that item")

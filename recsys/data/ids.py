@@ -65,9 +65,7 @@ class IdMap:
 
     def positions(self, ids: Iterable[str]) -> Ints:
         """Index of each id, -1 where unknown."""
-        wanted = pd.Index(
-            np.asarray(ids if isinstance(ids, np.ndarray) else list(ids), dtype=object), dtype=object
-        )
+        wanted = pd.Index(np.asarray(ids if isinstance(ids, np.ndarray) else list(ids), dtype=object), dtype=object)
         return np.asarray(self._index.get_indexer(wanted), dtype=np.int64)
 
     def encode(self, ids: Iterable[str], *, on_unknown: OnUnknown = "raise") -> Ints:

@@ -42,7 +42,7 @@ class Interactions:
         >>> log = pd.DataFrame({"user_id": "u", "item_id": ["a", "b"], "timestamp": ["2024-01-02", "soon"]})
         >>> interactions = Interactions.from_frame(log)
         >>> len(interactions), interactions.rejected["reason"].item()
-        (1, 'timestamp is no ISO 8601 date and no epoch number')
+        (1, 'timestamp is no ISO 8601 date or epoch number from 1678 to 2261')
     """
 
     frame: pd.DataFrame
@@ -149,9 +149,7 @@ def require_times(interactions: Interactions, what: str) -> None:
         DataError: A timestamp is missing.
     """
     if interactions.frame["timestamp"].isna().any():
-        raise DataError(
-            f"{what} needs timestamps, and this log has none; map the column or choose another kind"
-        )
+        raise DataError(f"{what} needs timestamps, and this log has none; map the column or choose another kind")
 
 
 def _times(written: pd.DataFrame, sieve: Sieve) -> npt.NDArray[Any]:
@@ -162,7 +160,8 @@ def _times(written: pd.DataFrame, sieve: Sieve) -> npt.NDArray[Any]:
     empty = np.isnat(times)
     empty[np.isnat(times)] = blank
     sieve.refuse(empty, "timestamp", "timestamp is empty")
-    sieve.refuse(np.isnat(times), "timestamp", "timestamp is no ISO 8601 date and no epoch number")
+    reason = "timestamp is no ISO 8601 date or epoch number from 1678 to 2261"
+    sieve.refuse(np.isnat(times), "timestamp", reason)
     return times
 
 
@@ -208,9 +207,7 @@ def _text(written: pd.DataFrame, column: str, default: str) -> npt.NDArray[Any]:
     return TextColumn.of(written[column]).filled(default)
 
 
-def _repeated(
-    written: pd.DataFrame, keep: Bools, ids: Mapping[str, TextColumn], times: npt.NDArray[Any]
-) -> Bools:
+def _repeated(written: pd.DataFrame, keep: Bools, ids: Mapping[str, TextColumn], times: npt.NDArray[Any]) -> Bools:
     """Rows equal to an earlier one in every column; compared in full if they agree in user, item and time."""
     at = np.flatnonzero(keep)
     keys = pd.DataFrame({c: t.codes[at] for c, t in ids.items()} | {"timestamp": times[at].astype(np.int64)})

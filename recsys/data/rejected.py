@@ -26,12 +26,9 @@ def reject(
         'cheap'
     """
     rows = np.atleast_1d(np.asarray(row, dtype=np.int64))
-    columns = {"source": source, "row": rows, "id": id, "field": field, "reason": reason, "value": value}
-    frame = pd.DataFrame(columns, index=range(len(rows)), columns=list(REJECTED))
-    shown = {c: np.array([_show(v) for v in frame[c]], dtype=object) for c in ("id", "value")}
-    return frame.astype({c: object for c in REJECTED if c != "row"}).assign(
-        **{c: pd.Series(v, dtype=object) for c, v in shown.items()}
-    )
+    texts = {"source": source, "id": id, "field": field, "reason": reason, "value": value}
+    columns = {name: pd.Series(_shown(cells, len(rows)), dtype=object) for name, cells in texts.items()}
+    return pd.DataFrame({"row": rows, **columns})[list(REJECTED)]
 
 
 def join_rejected(parts: Iterable[pd.DataFrame]) -> pd.DataFrame:
@@ -116,8 +113,14 @@ def _example(row: pd.Series) -> str:
     return ", ".join(parts)
 
 
-def _show(value: Any, most: int = 80) -> str:
+def _shown(cells: Any, size: int) -> list[str]:
+    if isinstance(cells, str):
+        return [_show(cells)] * size
+    return [_show(cell) for cell in cells]
+
+
+def _show(cell: Any, most: int = 80) -> str:
     """Short, and writable anywhere: a NUL and half a surrogate pair become visible escapes."""
-    text = "" if value is None else str(value)
+    text = "" if cell is None else str(cell)
     text = text if len(text) <= most else text[: most - 1] + "…"
     return text.encode("utf-8", "backslashreplace").decode().replace("\0", "\\0")

@@ -21,6 +21,18 @@ from recsys.extras import require
 
 __all__ = ["REJECTED", "RawTable", "read_table", "reject", "rename", "selected", "summarize_rejected"]
 
+_NULLABLE = {
+    pa.int8(): pd.Int8Dtype(),
+    pa.int16(): pd.Int16Dtype(),
+    pa.int32(): pd.Int32Dtype(),
+    pa.int64(): pd.Int64Dtype(),
+    pa.uint8(): pd.UInt8Dtype(),
+    pa.uint16(): pd.UInt16Dtype(),
+    pa.uint32(): pd.UInt32Dtype(),
+    pa.uint64(): pd.UInt64Dtype(),
+}
+"""Whole numbers beside missing ones, which numpy has not."""
+
 _INDEX_COLUMN = re.compile(r"__index_level_\d+__")
 
 
@@ -45,9 +57,7 @@ class RawTable:
             raise DataError(f"{self.name} has the column {twice!r} twice; rename one")
 
 
-def read_table(
-    source: str | Path | pd.DataFrame, *, base: Path | None = None, name: str = "table"
-) -> RawTable:
+def read_table(source: str | Path | pd.DataFrame, *, base: Path | None = None, name: str = "table") -> RawTable:
     """Read CSV, Parquet, a data frame, or ``duckdb:file.db?select …``.
 
     What a file is shows in its content, not in its name: Parquet, or text with commas (tabs, semicolons or
@@ -117,9 +127,7 @@ def selected(frame: pd.DataFrame, where: Mapping[str, Any] | None, *, name: str)
         if column not in frame.columns:
             raise DataError(f"{name}.where: {unknown_name('column', column, frame.columns)}")
         values = list(wanted) if isinstance(wanted, list | tuple | set) else [wanted]
-        keep &= np.logical_or.reduce(
-            [_equals(frame[column], v) for v in values] or [np.zeros(len(frame), dtype=bool)]
-        )
+        keep &= np.logical_or.reduce([_equals(frame[column], v) for v in values] or [np.zeros(len(frame), dtype=bool)])
         if len(frame) and not keep.any():
             seen = TextColumn.of(frame[column]).values[:5].tolist()
             raise DataError(f"{name}.where: no row has {column} = {wanted!r}; the column has {seen} …")
@@ -157,9 +165,8 @@ def _read_parquet(path: Path) -> pd.DataFrame:
 def _plain(table: pa.Table) -> pd.DataFrame:
     """As a data frame; whole numbers stay whole beside missing ones, index columns of pandas are left out."""
     table = table.drop_columns([c for c in table.column_names if _INDEX_COLUMN.fullmatch(c)])
-    frame: pd.DataFrame = table.to_pandas(
-        ignore_metadata=True, integer_object_nulls=True, date_as_object=False
-    )
+    nullable = _NULLABLE if any(c.null_count for c in table.columns) else {}
+    frame: pd.DataFrame = table.to_pandas(ignore_metadata=True, types_mapper=nullable.get, date_as_object=False)
     return frame
 
 
@@ -170,12 +177,13 @@ def _query(text: str, base: Path | None) -> pa.Table:
     path = (base or Path()) / database
     if not path.is_file():
         raise DataError(f"DuckDB file {database} does not exist (looked for {path})")
+    with path.open("rb") as file:
+        if file.read(12)[8:] != b"DUCK":
+            raise DataError(f"{database} is no DuckDB database; name a CSV or Parquet file without duckdb:")
     duckdb = require("duckdb", extra="sql")
     try:
         # A study file may come from others: its query reads this database and touches nothing else.
-        with duckdb.connect(
-            str(path), read_only=True, config={"enable_external_access": False}
-        ) as connection:
+        with duckdb.connect(str(path), read_only=True, config={"enable_external_access": False}) as connection:
             relation = connection.sql(query)
             if relation is None:
                 raise DataError(f"the query on {database} answers no table: {query}; write a select")

@@ -36,9 +36,7 @@ def load_frame(path: Path, *, needs: tuple[str, ...]) -> pd.DataFrame:
         raise ArtifactError(f"{path} cannot be read ({error}); it is damaged, make it again") from error
     missing = [c for c in needs if c not in table.column_names]
     if missing:
-        raise ArtifactError(
-            f"{path} has no column {missing[0]!r}; it is not what stylerec wrote, make it again"
-        )
+        raise ArtifactError(f"{path} has no column {missing[0]!r}; it is not what stylerec wrote, make it again")
     return pd.DataFrame({name: _cells(table.column(name)) for name in table.column_names})
 
 
