@@ -56,13 +56,9 @@ def _arc(half: float, y: float, rise: float, *, square: float = 1.0) -> Points:
 def _saddle(c: Canvas, r: Recipe) -> None:
     half, top = r.u(62, 70), GROUND - r.u(84, 96)
     body = r.leather if r.maybe(0.35) else r.cloth(0.9)
-    strap(
-        c, r, _arc(half - 8, top + 14, r.u(95, 120)), 8, r.of(lighter(r.palette.inks[-1], -0.05), sheen=0.4)
-    )
+    strap(c, r, _arc(half - 8, top + 14, r.u(95, 120)), 8, r.of(lighter(r.palette.inks[-1], -0.05), sheen=0.4))
     c.part(
-        mirrored(
-            [(0, top), (half * 0.8, top + 2), (half, top + 40), (half * 0.88, GROUND - 12), (0, GROUND)]
-        ),
+        mirrored([(0, top), (half * 0.8, top + 2), (half, top + 40), (half * 0.88, GROUND - 12), (0, GROUND)]),
         body.shaded(0.86),
         Relief(puff=8, height=1.2),
     )

@@ -57,18 +57,14 @@ class Canvas:
         y = xy[:, 1] + self.wobble * (np.sin(xy[:, 0] / 29 + c) + 0.5 * np.sin(xy[:, 0] / 11 + d))
         cos, sin = np.cos(self.tilt) * self.size, np.sin(self.tilt) * self.size
         y0 = HEIGHT / 2
-        return np.stack(
-            [WIDTH / 2 + cos * x - sin * (y - y0), y0 + self.drop + sin * x + cos * (y - y0)], axis=1
-        )
+        return np.stack([WIDTH / 2 + cos * x - sin * (y - y0), y0 + self.drop + sin * x + cos * (y - y0)], axis=1)
 
     def part(
         self, outline: Outline, cloth: Cloth, relief: Relief | None = None, *, holes: Sequence[Outline] = ()
     ) -> None:
         """Lay a part over what is there."""
         relief = relief or Relief()
-        box, mask = self._raster(
-            [self.place(outline)], [self.place(h) for h in holes], pad=int(relief.puff) + 4
-        )
+        box, mask = self._raster([self.place(outline)], [self.place(h) for h in holes], pad=int(relief.puff) + 4)
         if mask.size == 0:
             return
         self._cast(box, mask, relief.lift)
@@ -97,17 +93,13 @@ class Canvas:
     def dots(self, centres: Sequence[tuple[float, float]], radius: float, cloth: Cloth) -> None:
         """Buttons, studs, eyelets."""
         for x, y in centres:
-            self.part(
-                ellipse(x, y, radius, n=24), cloth, Relief(puff=max(radius * 0.7, 1.0), height=0.9, lift=0.45)
-            )
+            self.part(ellipse(x, y, radius, n=24), cloth, Relief(puff=max(radius * 0.7, 1.0), height=0.9, lift=0.45))
 
     def glow(self, x: float, y: float, radius: float, colour: Colour, strength: float) -> None:
         """Light on what is there, around a point (a lit lamp)."""
         centre = self.place(np.array([[x, y]]))[0]
         yy, xx = np.mgrid[0:HEIGHT, 0:WIDTH].astype(np.float32)
-        fall = (
-            np.exp(-((xx - centre[0]) ** 2 + (yy - centre[1]) ** 2) / (2 * radius**2)) * strength * self.alpha
-        )
+        fall = np.exp(-((xx - centre[0]) ** 2 + (yy - centre[1]) ** 2) / (2 * radius**2)) * strength * self.alpha
         self.rgb += (np.asarray(colour, np.float32) * self.alpha[..., None] - self.rgb) * fall[..., None]
 
     def photo(self, *, floor: float | None = None, backdrop: float = 0.965) -> npt.NDArray[np.uint8]:
@@ -224,9 +216,7 @@ class Canvas:
         image = Image.new("L", (shape[1], shape[0]))
         points = stroke - (box[1].start, box[0].start)
         ImageDraw.Draw(image).polygon([tuple(p) for p in points.tolist()], fill=255)
-        return blur(np.asarray(image, np.float32) / np.float32(255), max(width * 0.4, 1.2)) * np.float32(
-            width * 0.5
-        )
+        return blur(np.asarray(image, np.float32) / np.float32(255), max(width * 0.4, 1.2)) * np.float32(width * 0.5)
 
 
 def _sheet(box: tuple[slice, slice]) -> tuple[Image.Image, int, int]:

@@ -50,9 +50,7 @@ def _tailored(c: Canvas, r: Recipe) -> None:
     at, end = (shoulder, y + (shoulder - neck) * 0.26), (shoulder + 24, arm_y)
     lining(c, r, neck, y, 46)
     sleeve(c, r.around(0.9), at, end, top=28, cuff=cuff, bell=4 if r.cut == "retro" else 0)
-    cuffs(
-        c, trim or cloth.shaded(0.92), end, at, cuff / 2 + (6 if trim else 3 if r.cut == "retro" else 0.5), 13
-    )
+    cuffs(c, trim or cloth.shaded(0.92), end, at, cuff / 2 + (6 if trim else 3 if r.cut == "retro" else 0.5), 13)
     folds = drape(r, 150, hem_y, waist, hem, 5, 1.0) + pulls(r, chest, 104)
     c.part(
         torso(neck, y, 40, shoulder, chest, waist, hem, hem_y, vee=True),
@@ -98,9 +96,7 @@ def _coat_closing(c: Canvas, r: Recipe, cloth: Cloth, waist: float, y: float) ->
     if r.cut == "minimalist":
         buttons(c, r, [(4, y + 92), (4, y + 128)], 2.2)
     else:
-        rows = [
-            (x, y + 84 + 24 * k) for k in range(4) for x in ((-14.0, 18.0) if r.cut == "luxury" else (1.5,))
-        ]
+        rows = [(x, y + 84 + 24 * k) for k in range(4) for x in ((-14.0, 18.0) if r.cut == "luxury" else (1.5,))]
         buttons(c, r, [p for p in rows if abs(p[1] - 149) > 9 or r.cut != "luxury"], 3.4)
 
 
@@ -114,9 +110,7 @@ def _fur_collar(c: Canvas, fur: Cloth, neck: float, y: float) -> None:
         (neck + 14, y + 34),
         (10, y + 64),
     ]
-    c.part(
-        mirrored([(0, y - 8), (neck + 3, y - 6), (neck, y + 6), (0, y + 8)]), fur.shaded(0.72), Relief(puff=3)
-    )
+    c.part(mirrored([(0, y - 8), (neck + 3, y - 6), (neck, y + 6), (0, y + 8)]), fur.shaded(0.72), Relief(puff=3))
     for side in (leaf, flipped(leaf)):
         c.part(side, fur, Relief(puff=5.5, height=1.3, lift=0.45))
 
@@ -136,8 +130,7 @@ def _puffer(c: Canvas, r: Recipe) -> None:
     cuffs(c, r.second, end, at, 11, 7)
     steps = range(int((hem_y - y - 26) / 22))
     folds: Folds = tuple(
-        (((-chest, y + 32 + 22 * k), (0, y + 35 + 22 * k), (chest, y + 32 + 22 * k)), 15.0, 1.1)
-        for k in steps
+        (((-chest, y + 32 + 22 * k), (0, y + 35 + 22 * k), (chest, y + 32 + 22 * k)), 15.0, 1.1) for k in steps
     )
     c.part(
         torso(neck, y, 12, shoulder, chest, chest, chest - 3, hem_y),

@@ -26,9 +26,7 @@ def lamp(c: Canvas, r: Recipe) -> float:
     return FLOOR
 
 
-def _lit(
-    c: Canvas, shape: list[Anchor], cloth: Cloth, x: float, y: float, radius: float, *, fan: float = 0.4
-) -> None:
+def _lit(c: Canvas, shape: list[Anchor], cloth: Cloth, x: float, y: float, radius: float, *, fan: float = 0.4) -> None:
     c.part(shape, cloth, Relief(puff=5, round=0.75, fan=fan, lift=0.4))
     c.glow(x, y, radius, (1.0, 0.93, 0.74), 0.42)
 
@@ -267,9 +265,7 @@ def _stems(c: Canvas, r: Recipe, top: float, half: float) -> None:
     for k in range(count):
         lean = (k + 0.5) / count * 2 - 1
         x, y = lean * r.u(44, 62), top - r.u(40, 62) + abs(lean) * 16
-        c.lines(
-            [[(lean * half * 0.5, top + 4), (x * 0.5, (top + y) / 2), (x, y)]], green, width=1.6, clip=False
-        )
+        c.lines([[(lean * half * 0.5, top + 4), (x * 0.5, (top + y) / 2), (x, y)]], green, width=1.6, clip=False)
         if r.cut == "minimalist":  # dried grass
             plume: list[Anchor] = [(x * 0.86, y + 30), (x - 6, y + 8), (x + lean * 4, y - 16), (x + 7, y + 6)]
             c.part(plume, Cloth.plain((0.86, 0.79, 0.66), grain=0.1), Relief(puff=4, height=0.8, lift=0.1))
@@ -284,6 +280,4 @@ def _stems(c: Canvas, r: Recipe, top: float, half: float) -> None:
                 Cloth.plain(ink, sheen=0.3),
                 Relief(puff=2.5, height=0.9, lift=0.3),
             )
-        c.dots(
-            [(x, y)], size * 0.34, Cloth.plain(r.palette.trim if r.cut == "luxury" else (0.93, 0.76, 0.30))
-        )
+        c.dots([(x, y)], size * 0.34, Cloth.plain(r.palette.trim if r.cut == "luxury" else (0.93, 0.76, 0.30)))

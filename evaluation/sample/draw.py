@@ -53,9 +53,7 @@ CATEGORIES: dict[str, Category] = {
 """Every category by the name it has in the catalogue."""
 
 
-def draw_item(
-    category: str, mixture: npt.NDArray[np.float64], *, seed: int | list[int]
-) -> npt.NDArray[np.uint8]:
+def draw_item(category: str, mixture: npt.NDArray[np.float64], *, seed: int | list[int]) -> npt.NDArray[np.uint8]:
     """A studio photo of one product.
 
     Args:

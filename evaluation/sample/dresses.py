@@ -128,9 +128,7 @@ def _dress_minimalist(c: Canvas, r: Recipe) -> None:
         opacity=0.35,
     )
     if r.maybe(0.35):
-        c.part(
-            mirrored([(0, 127), (width - 2, 125, 1), (width - 2, 129, 1), (0, 131)]), cloth.shaded(0.9), FLAT
-        )
+        c.part(mirrored([(0, 127), (width - 2, 125, 1), (width - 2, 129, 1), (0, 131)]), cloth.shaded(0.9), FLAT)
         c.part([(3, 128, 1), (7, 129, 1), (9, 172, 1), (4, 172, 1)], cloth.shaded(0.92), FLAT)
 
 
@@ -144,9 +142,7 @@ def _dress_street(c: Canvas, r: Recipe) -> None:
     neck_back(c, r.second, neck, 44)
     sleeve(c, r.around(), (shoulder, 56), (shoulder + 22, 112 + r.u(0, 16)), top=28, cuff=31)
     folds = drape(r, 120, hem_y, width - 6, width, 5, 0.9) + pulls(r, width - 3, 104)
-    c.part(
-        torso(neck, 43, 13, shoulder, width, width - 2, width + 2, hem_y), cloth, Relief(puff=6, folds=folds)
-    )
+    c.part(torso(neck, 43, 13, shoulder, width, width - 2, width + 2, hem_y), cloth, Relief(puff=6, folds=folds))
     c.lines(
         [[(-neck * 0.72, 53), (-neck, 43.5), (0, 57.5)]],
         r.seam,

@@ -134,6 +134,4 @@ def plaid(rng: np.random.Generator, p: Palette, scale: float) -> Cloth:
 def corduroy(rng: np.random.Generator, p: Palette, scale: float) -> Cloth:
     """Plain, in upright ribs."""
     xx, _ = grid()
-    return Cloth(
-        ground(p.main), bump=0.25 * np.sin(2 * np.pi * xx / 5).astype(np.float32), grain=0.03, sheen=0.15
-    )
+    return Cloth(ground(p.main), bump=0.25 * np.sin(2 * np.pi * xx / 5).astype(np.float32), grain=0.03, sheen=0.15)

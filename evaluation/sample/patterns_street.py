@@ -38,9 +38,7 @@ def tiedye(rng: np.random.Generator, p: Palette, scale: float) -> Cloth:
     low = np.clip(place.astype(np.int64), 0, len(colours) - 2)
     part = np.clip((place - low) * 2 - 0.5, 0, 1)[..., None]
     streak = 1 + 0.05 * noise(rng, 5)[..., None]
-    return Cloth(
-        np.asarray(np.clip((colours[low] * (1 - part) + colours[low + 1] * part) * streak, 0, 1), np.float32)
-    )
+    return Cloth(np.asarray(np.clip((colours[low] * (1 - part) + colours[low + 1] * part) * streak, 0, 1), np.float32))
 
 
 def splatter(rng: np.random.Generator, p: Palette, scale: float) -> Cloth:
@@ -57,9 +55,7 @@ def splatter(rng: np.random.Generator, p: Palette, scale: float) -> Cloth:
                 draw.rounded_rectangle(((x - w) * s, y * s, (x + w) * s, end * s), radius=w * s, fill=colour)
             for dx, dy in rng.normal(0, r * 1.6, (5, 2)):
                 q = r * rng.uniform(0.08, 0.25)
-                draw.ellipse(
-                    ((x + dx - q) * s, (y + dy - q) * s, (x + dx + q) * s, (y + dy + q) * s), fill=colour
-                )
+                draw.ellipse(((x + dx - q) * s, (y + dy - q) * s, (x + dx + q) * s, (y + dy + q) * s), fill=colour)
 
     return Cloth(printed(paint, p.main))
 
@@ -76,9 +72,7 @@ def scribble(rng: np.random.Generator, p: Palette, scale: float) -> Cloth:
             x = x0 + rng.uniform(40, 80) * scale * (t - 0.5) + 0.4 * b * np.sin(2 * np.pi * a * t)
             y = y0 + b * np.sin(2 * np.pi * a * t + c)
             w = int(rng.uniform(2.5, 5) * s)
-            draw.line(
-                [tuple(q) for q in (np.stack([x, y], 1) * s).tolist()], fill=colour, width=w, joint="curve"
-            )
+            draw.line([tuple(q) for q in (np.stack([x, y], 1) * s).tolist()], fill=colour, width=w, joint="curve")
 
     return Cloth(printed(paint, p.main))
 

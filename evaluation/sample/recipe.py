@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
@@ -99,12 +99,6 @@ def draw_recipe(mixture: npt.NDArray[np.float64], rng: np.random.Generator) -> R
     """
     palette, pattern, cut, trim = (STYLES[int(i)] for i in rng.choice(len(STYLES), 4, p=mixture))
     return Recipe(cut, trim, draw_palette(palette, rng), draw_pattern(pattern, rng), rng)
-
-
-def plainer(recipe: Recipe) -> Recipe:
-    """The same recipe with its palette's contrast as ground (linings, soles)."""
-    p = recipe.palette
-    return replace(recipe, palette=replace(p, main=p.second, second=p.main))
 
 
 def buttons(c: Canvas, r: Recipe, places: list[tuple[float, float]], radius: float) -> None:

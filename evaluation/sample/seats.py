@@ -335,9 +335,7 @@ def _cushions(
             if r.cut == "retro":
                 buttons(c, r, [(x0 + width / 2, (top + seat) / 2 + 4)], 3)
     if r.cut == "luxury":
-        tufts = [
-            (float(x), top + 14 + 19 * k) for k in range(3) for x in np.arange(-60 + 10 * (k % 2), 66, 20.0)
-        ]
+        tufts = [(float(x), top + 14 + 19 * k) for k in range(3) for x in np.arange(-60 + 10 * (k % 2), 66, 20.0)]
         c.lines(
             [[(x, y), (x + d, y + 19)] for x, y in tufts for d in (-10, 10) if y < top + 40],
             lighter(r.palette.main, -0.5),

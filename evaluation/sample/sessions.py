@@ -39,14 +39,10 @@ class Log:
 def log_odds(items: pd.DataFrame, users: pd.DataFrame, clicks: ClickModel) -> npt.NDArray[np.float64]:
     """True attraction of every item for every user, (n_users, n_items) log-odds."""
     match = users[TASTES].to_numpy() @ items[list(STYLES)].to_numpy().T
-    return clicks.log_odds(
-        items["appeal"].to_numpy()[None], match, _liking(items, users), n_styles=len(STYLES)
-    )
+    return clicks.log_odds(items["appeal"].to_numpy()[None], match, _liking(items, users), n_styles=len(STYLES))
 
 
-def simulate_log(
-    items: pd.DataFrame, users: pd.DataFrame, clicks: ClickModel, rng: np.random.Generator
-) -> Log:
+def simulate_log(items: pd.DataFrame, users: pd.DataFrame, clicks: ClickModel, rng: np.random.Generator) -> Log:
     """Draw every session of every user.
 
     Args:
@@ -76,9 +72,7 @@ def simulate_log(
     bought = clicked & (rng.random(item.shape) < clicks.purchases(odds))
     when = START + (day * 86_400 + second).astype("timedelta64[s]")
     grid = _Sessions(users["user_id"].to_numpy()[user], items["item_id"].to_numpy()[item], when)
-    return Log(
-        _impressions(grid, clicked, np.concatenate(propensity)), _interactions(grid, clicked, bought, rng)
-    )
+    return Log(_impressions(grid, clicked, np.concatenate(propensity)), _interactions(grid, clicked, bought, rng))
 
 
 def draw_slates(
@@ -130,9 +124,7 @@ def _visits(users: pd.DataFrame, rng: np.random.Generator) -> tuple[npt.NDArray[
     return user, day, second.astype(np.int64)
 
 
-def _impressions(
-    s: _Sessions, clicked: npt.NDArray[np.bool_], chance: npt.NDArray[np.float64]
-) -> pd.DataFrame:
+def _impressions(s: _Sessions, clicked: npt.NDArray[np.bool_], chance: npt.NDArray[np.float64]) -> pd.DataFrame:
     n, slate = s.item.shape
     return pd.DataFrame(
         {

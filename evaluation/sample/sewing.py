@@ -18,9 +18,7 @@ from evaluation.sample.stuff import FLAT, Cloth, Relief
 Folds = tuple[tuple[Sequence[Anchor], float, float], ...]
 
 
-def drape(
-    r: Recipe, top: float, bottom: float, narrow: float, wide: float, count: int, depth: float = 1.0
-) -> Folds:
+def drape(r: Recipe, top: float, bottom: float, narrow: float, wide: float, count: int, depth: float = 1.0) -> Folds:
     """Folds that fall from ``narrow`` at ``top`` to ``wide`` at ``bottom`` (half-widths)."""
     folds = []
     for k in range(count):
@@ -29,9 +27,7 @@ def drape(
         x0, x1 = at * narrow * 0.85, at * wide * 0.92
         middle = (x0 + x1) / 2 + r.u(-3, 3)
         width = max(wide / count * r.u(0.7, 1.2), 3.0)
-        folds.append(
-            (((x0, start), (middle, (start + bottom) / 2), (x1, bottom + 8)), width, depth * r.u(0.5, 1.0))
-        )
+        folds.append((((x0, start), (middle, (start + bottom) / 2), (x1, bottom + 8)), width, depth * r.u(0.5, 1.0)))
     return tuple(folds)
 
 
@@ -68,9 +64,7 @@ def neck_back(c: Canvas, cloth: Cloth, half: float, y: float, drop: float = 9) -
 def lining(c: Canvas, r: Recipe, neck: float, y: float, depth: float) -> None:
     """What the open front of a shirt or coat shows."""
     inside = r.of(lighter(r.palette.second, -0.3))
-    c.part(
-        mirrored([(0, y - 5), (neck, y - 3, 1), (neck * 0.7, y + depth * 0.6), (0, y + depth)]), inside, FLAT
-    )
+    c.part(mirrored([(0, y - 5), (neck, y - 3, 1), (neck * 0.7, y + depth * 0.6), (0, y + depth)]), inside, FLAT)
     c.part(rounded(-5, y + 2, 5, y + 7, 1), r.of(lighter(r.palette.main, 0.6)), FLAT)
 
 
@@ -186,9 +180,7 @@ def pointed_collar(
         (neck + 4, y + 1),
         (spread, y + drop, 1),
     ]
-    c.part(
-        mirrored([(0, y - 5), (neck + 1, y - 4, 1), (neck, y + 3, 1), (0, y + 4)]), cloth.shaded(0.7), FLAT
-    )
+    c.part(mirrored([(0, y - 5), (neck + 1, y - 4, 1), (neck, y + 3, 1), (0, y + 4)]), cloth.shaded(0.7), FLAT)
     for side in (leaf, flipped(leaf)):
         c.part(side, cloth, Relief(puff=2.5, height=0.8, lift=0.45))
         inner = [(a[0] * 0.93, a[1] - 1.5) for a in (side[0], side[4])]
@@ -203,9 +195,7 @@ def lapels(
         (neck - 1, y - 4, 1), (neck + 6, y + 3, 1), (reach - 5, y + 26, 1), (reach, y + 22, 1),
         (reach - 4, y + 42), (1, end, 1), (neck * 0.5, y + 30),
     ]  # fmt: skip
-    c.part(
-        mirrored([(0, y - 5), (neck + 1, y - 4, 1), (neck, y + 5, 1), (0, y + 7)]), cloth.shaded(0.65), FLAT
-    )
+    c.part(mirrored([(0, y - 5), (neck + 1, y - 4, 1), (neck, y + 5, 1), (0, y + 7)]), cloth.shaded(0.65), FLAT)
     for side in (flipped(leaf), leaf):
         c.part(side, cloth, Relief(puff=2.8, height=0.8, lift=0.5))
         c.lines([[side[1][:2], side[2][:2]]], seam, width=0.6, opacity=0.5)

@@ -99,9 +99,7 @@ def _sneaker_panels(c: Canvas, r: Recipe, top: float, collar: float) -> None:
             Relief(puff=1.4, lift=0.3),
         )
     else:
-        c.lines(
-            [[(-48, top), (-20, top - 26), (20, top - 34)]], r.seam, width=0.7, opacity=0.4, dash=(2, 1.3)
-        )
+        c.lines([[(-48, top), (-20, top - 26), (20, top - 34)]], r.seam, width=0.7, opacity=0.4, dash=(2, 1.3))
 
 
 def _laces(c: Canvas, r: Recipe, top: float, collar: float, high: bool) -> None:
@@ -179,9 +177,7 @@ def boot(c: Canvas, r: Recipe) -> float:
     heel = {"retro": 30.0, "minimalist": 12.0, "street": 22.0, "luxury": 46.0}[r.cut]
     ground = GROUND + 28
     top, sole = ground - shaft - heel, {"retro": 9.0, "minimalist": 6.0, "street": 18.0, "luxury": 3.5}[r.cut]
-    stuff = (
-        r.leather if r.cut in ("minimalist", "street") or r.maybe(0.4) else replace(r.around(0.7), sheen=0.6)
-    )
+    stuff = r.leather if r.cut in ("minimalist", "street") or r.maybe(0.4) else replace(r.around(0.7), sheen=0.6)
     wide, ankle = (30, 25) if r.cut != "luxury" else (25, 18)
     back = ground - heel
     toe = 62 if r.cut != "luxury" else 78
@@ -212,9 +208,7 @@ def _heel(c: Canvas, r: Recipe, ground: float, heel: float, sole: float, back: f
     wood = (
         Cloth.plain((0.50, 0.32, 0.19), sheen=0.4)
         if r.cut == "retro"
-        else Cloth.plain(
-            lighter(r.palette.second, -0.35) if r.cut != "street" else (0.1, 0.1, 0.11), sheen=0.5
-        )
+        else Cloth.plain(lighter(r.palette.second, -0.35) if r.cut != "street" else (0.1, 0.1, 0.11), sheen=0.5)
     )
     stuff = r.hard if r.cut == "luxury" and r.maybe(0.5) else wood
     low: dict[str, tuple[float, float]] = {
@@ -274,9 +268,7 @@ def _boot_details(c: Canvas, r: Recipe, m: tuple[float, float, float, float], to
             r.second,
             Relief(puff=3, lift=0.35),
         )
-        c.lines(
-            [[(-16, top + 28), (-18, back - 50), (-20, back - 6)]], r.palette.trim, width=2.4, dash=(1.4, 1.1)
-        )
+        c.lines([[(-16, top + 28), (-18, back - 50), (-20, back - 6)]], r.palette.trim, width=2.4, dash=(1.4, 1.1))
         c.lines(
             [[(-10, top + 26), (-10, back - 40), (2, back - 12), (30, toe_y - 16)]],
             r.palette.inks[-1],

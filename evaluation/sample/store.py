@@ -79,9 +79,7 @@ def write_store(folder: Path | str, *, items: int = 240, users: int = 500, seed:
     old = _take(folder)
     truth, log = _make(items, users, seed)
     names = [f"images/{name}" for name in truth.items["image"]]
-    write_json(
-        folder / MARK, {"about": "a stylerec sample store; safe to delete", "recipe": recipe, "images": names}
-    )
+    write_json(folder / MARK, {"about": "a stylerec sample store; safe to delete", "recipe": recipe, "images": names})
     for name in set(old.get("images", [])) - set(names):
         (folder / name).unlink(missing_ok=True)
     done = _finished(folder, recipe)
@@ -100,9 +98,7 @@ def _make(items: int, users: int, seed: int) -> tuple[Truth, Log]:
     shop, people, visits, flaws = (np.random.default_rng([seed, k]) for k in range(4))
     catalogue, customers = make_items(items, clicks, shop), make_users(users, clicks, people)
     log = simulate_log(catalogue, customers, clicks, visits)
-    broken, cmyk = catalogue["image"].to_numpy()[
-        flaws.choice(np.arange(len(AWKWARD), items), 2, replace=False)
-    ]
+    broken, cmyk = catalogue["image"].to_numpy()[flaws.choice(np.arange(len(AWKWARD), items), 2, replace=False)]
     rows = _bad_rows(len(log.interactions), flaws)
     return Truth(catalogue, customers, clicks, rows, {broken: "truncated", cmyk: "cmyk"}), log
 
@@ -171,11 +167,7 @@ def _csv(frame: pd.DataFrame) -> bytes:
 def _dated(frame: pd.DataFrame) -> pd.DataFrame:
     """Times as text: days as dates, moments in ISO 8601."""
     formats = {"launched": "%Y-%m-%d", "timestamp": "%Y-%m-%dT%H:%M:%S"}
-    texts = {
-        c: frame[c].dt.strftime(form)
-        for c, form in formats.items()
-        if c in frame and frame[c].dtype.kind == "M"
-    }
+    texts = {c: frame[c].dt.strftime(form) for c, form in formats.items() if c in frame and frame[c].dtype.kind == "M"}
     return frame.assign(**texts)
 
 

@@ -38,9 +38,7 @@ _TEE = {
 def t_shirt(c: Canvas, r: Recipe) -> None:
     """A T-shirt."""
     c.size *= 0.9 if r.cut == "street" else 1.0
-    neck, depth, shoulder, chest, waist, hem, hem_y, dx, dy, top, cuff = (
-        v * r.u(0.97, 1.04) for v in _TEE[r.cut]
-    )
+    neck, depth, shoulder, chest, waist, hem, hem_y, dx, dy, top, cuff = (v * r.u(0.97, 1.04) for v in _TEE[r.cut])
     cloth = r.cloth()
     vee = r.cut == "luxury"
     ringer = r.second if r.cut == "retro" or (r.cut == "street" and r.maybe(0.4)) else cloth.shaded(0.93)
@@ -52,16 +50,12 @@ def t_shirt(c: Canvas, r: Recipe) -> None:
     if r.cut == "retro":
         cuffs(c, r.second, end, at, cuff / 2, 4.5)
     folds = drape(r, 130, hem_y, waist, hem, 4, 0.8) + pulls(r, chest, 112)
-    c.part(
-        torso(neck, y, depth, shoulder, chest, waist, hem, hem_y, vee=vee), cloth, Relief(puff=6, folds=folds)
-    )
+    c.part(torso(neck, y, depth, shoulder, chest, waist, hem, hem_y, vee=vee), cloth, Relief(puff=6, folds=folds))
     if vee:
         c.lines([[(-neck, y, 1), (0, y + depth, 1), (neck, y, 1)]], r.palette.trim, width=1.6)
         buttons(c, r, [(0, y + depth + 1.5)], 2.0)
         if r.maybe(0.5):
-            c.part(
-                ellipse(-18, y + 52, 5, 5), r.hard, Relief(puff=1.5), holes=[ellipse(-18, y + 52, 2.6, 2.6)]
-            )
+            c.part(ellipse(-18, y + 52, 5, 5), r.hard, Relief(puff=1.5), holes=[ellipse(-18, y + 52, 2.6, 2.6)])
     else:
         rib_neck(c, r, neck, y, depth, ringer)
     hem_stitch(c, r, hem - 1, hem_y - 4)
@@ -91,9 +85,7 @@ def shirt(c: Canvas, r: Recipe) -> None:
     if r.cut != "street":
         cuffs(c, r.second if r.cut == "retro" else cloth.shaded(0.94), end, at, cuff / 2 + bell * 0.9, 9)
     folds = drape(r, 120, hem_y, waist, hem, 4, 0.8) + pulls(r, chest, 108)
-    c.part(
-        torso(neck, y, 16, shoulder, chest, waist, hem, hem_y, vee=True), cloth, Relief(puff=6, folds=folds)
-    )
+    c.part(torso(neck, y, 16, shoulder, chest, waist, hem, hem_y, vee=True), cloth, Relief(puff=6, folds=folds))
     placket = r.second if r.cut == "retro" and r.maybe(0.5) else cloth.shaded(0.96)
     c.part(
         [(-4.5, y + 12, 1), (4.5, y + 12, 1), (4.5, hem_y + 2, 1), (-4.5, hem_y + 2, 1)],
@@ -107,9 +99,7 @@ def shirt(c: Canvas, r: Recipe) -> None:
         opacity=0.4,
         dash=(1.8, 1.2),
     )
-    buttons(
-        c, r, [(0, y + 26 + k * (hem_y - y - 44) / 6) for k in range(7)], 2.3 if r.cut == "luxury" else 2.0
-    )
+    buttons(c, r, [(0, y + 26 + k * (hem_y - y - 44) / 6) for k in range(7)], 2.3 if r.cut == "luxury" else 2.0)
     _shirt_collar(c, r, cloth, neck, y, spread, drop)
     hem_stitch(c, r, hem - 1, hem_y - 4)
     if r.cut in ("street", "retro") and r.maybe(0.7):
@@ -118,9 +108,7 @@ def shirt(c: Canvas, r: Recipe) -> None:
             pocket(c, r, cloth, -29, 104, -11, 127)
 
 
-def _shirt_collar(
-    c: Canvas, r: Recipe, cloth: Cloth, neck: float, y: float, spread: float, drop: float
-) -> None:
+def _shirt_collar(c: Canvas, r: Recipe, cloth: Cloth, neck: float, y: float, spread: float, drop: float) -> None:
     if r.cut == "minimalist":
         c.part(
             mirrored([(0, y - 6), (neck, y - 5, 1), (neck + 1.5, y + 2, 1), (0, y + 5)]),
