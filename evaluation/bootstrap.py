@@ -1,64 +1,152 @@
-"""Uncertainty of means over users: count-based bootstrap as matrix products, in bounded memory."""
+"""Uncertainty of means over users: bootstrap and paired randomisation as matrix products, memory bounded."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import numpy.typing as npt
+from scipy.special import ndtr, ndtri
 
-from recsys.errors import DataError
+from recsys.errors import ConfigError, DataError
 
+Floats = npt.NDArray[np.floating]
 Values = npt.NDArray[np.float64]
 
+BLOCK_CELLS = 2**22
+"""Resamples × users whose counts are held at once, whatever the number of either."""
 
-def bootstrap_means(values: npt.NDArray[np.floating], *, resamples: int, seed: int, block: int = 64) -> Values:
+
+def bootstrap_means(values: Floats, *, resamples: int, seed: int, block_cells: int = BLOCK_CELLS) -> Values:
     """Means of every column in each resample of the rows.
 
-    A resample is a vector of counts, multinomial(n, 1/n): drawing n users with replacement. Efron, 1979.
+    A resample is a vector of counts, multinomial(n, 1/n): drawing n users with replacement (Efron, 1979).
+    All columns share the counts, so differences of columns are paired. Rows of zeros add nothing to any mean:
+    only how many of the n draws miss them is drawn, a binomial, which leaves the distribution as it was.
 
     Args:
-        values: (n_users, m) finite.
-        resamples: How many.
-        seed: Same seed, same counts, whatever ``block``.
-        block: Resamples whose counts are held at once: memory is block × n_users.
+        values: (n_users, m) finite; sums are taken in double precision.
+        resamples: How many, >= 1.
+        seed: Same seed, same means, whatever ``block_cells``.
+        block_cells: Counts held at once; at least one resample is.
 
     Returns:
         (resamples, m).
+
+    Raises:
+        ConfigError: ``resamples`` is below 1.
+        DataError: No rows, or a value is not finite.
 
     Example:
         >>> bootstrap_means(np.ones((5, 2)), resamples=3, seed=0).tolist()
         [[1.0, 1.0], [1.0, 1.0], [1.0, 1.0]]
     """
-    n = len(values)
-    if n == 0 or not np.isfinite(values).all():
-        raise DataError("the bootstrap needs finite values of at least one user")
-    rng, found = np.random.default_rng(seed), np.empty((resamples, values.shape[1]))
-    for start in range(0, resamples, block):
-        size = min(block, resamples - start)
-        draws = rng.integers(0, n, size=(size, n), dtype=np.int32) + np.arange(size, dtype=np.int64)[:, None] * n
-        counts = np.bincount(draws.ravel(), minlength=size * n).reshape(size, n).astype(values.dtype)
-        found[start : start + size] = counts @ values / n
+    live = _live_rows(values, resamples)
+    n, rng = len(values), np.random.default_rng(seed)
+    found = np.zeros((resamples, values.shape[1]))
+    if len(live):
+        drawn = rng.binomial(n, len(live) / n, size=resamples)
+        for part in _blocks(resamples, len(live), block_cells):
+            found[part] = _counts(drawn[part], len(live), rng).astype(np.float64) @ live / n
     return found
 
 
-def interval(means: Values, level: float = 0.95) -> tuple[Values, Values]:
-    """Percentile interval of every column.
+def bca_interval(values: Floats, means: Values, level: float = 0.95, *, floor: float = 0.0) -> tuple[Values, Values]:
+    """Bias-corrected and accelerated bootstrap interval of every column's mean.
+
+    Efron, Better bootstrap confidence intervals, 1987; the acceleration of a mean is skewness / (6 √n). It
+    corrects the plain percentile interval where hits are rare and the mean therefore skewed. A column that is
+    constant over its n users has no spread to resample; see `constant_interval`.
+
+    Args:
+        values: (n_users, m) within [floor, 1].
+        means: (resamples, m) from `bootstrap_means` of ``values``.
+        level: Coverage, in (0, 1).
+        floor: Lower end of the scale: 0 for metrics, -1 for differences.
+
+    Returns:
+        (m,) lower and (m,) upper ends.
 
     Example:
-        >>> low, high = interval(np.arange(101.0)[:, None], 0.9)
+        >>> values = np.array([[0.0], [0.0], [0.0], [1.0]] * 25)
+        >>> low, high = bca_interval(values, bootstrap_means(values, resamples=999, seed=0))
+        >>> bool(0.15 < low[0] < 0.25 < high[0] < 0.36)
+        True
+    """
+    _check_level(level)
+    centre = values.mean(axis=0, dtype=np.float64)
+    deviation = values - centre
+    spread = np.einsum("nm,nm->m", deviation, deviation)
+    fixed = np.ptp(values, axis=0) == 0
+    skew = np.einsum("nm,nm,nm->m", deviation, deviation, deviation)
+    acceleration = skew / (6 * np.where(fixed, 1, spread) ** 1.5)
+    bias = ndtri(_share_below(means, centre))
+    ends = [_bca_end(means, bias, acceleration, tail) for tail in ((1 - level) / 2, (1 + level) / 2)]
+    low, high = constant_interval(values[0], len(values), level, floor=floor)
+    return np.where(fixed, low, ends[0]), np.where(fixed, high, ends[1])
+
+
+def percentile_interval(means: Values, level: float = 0.95) -> tuple[Values, Values]:
+    """Plain percentile interval of every column of resampled means.
+
+    Example:
+        >>> low, high = percentile_interval(np.arange(101.0)[:, None], 0.9)
         >>> round(float(low[0]), 6), round(float(high[0]), 6)
         (5.0, 95.0)
     """
+    _check_level(level)
     low, high = np.quantile(means, [(1 - level) / 2, (1 + level) / 2], axis=0)
     return low, high
 
 
-def two_sided_p(differences: Values) -> Values:
-    """Bootstrap p-value of "no difference": twice the smaller tail, never below 2 / (resamples + 1)."""
-    n = len(differences)
-    below, above = (differences <= 0).sum(axis=0), (differences >= 0).sum(axis=0)
-    return np.minimum(1.0, 2 * (np.minimum(below, above) + 1) / (n + 1))
+def constant_interval(value: Floats, n: int, level: float = 0.95, *, floor: float = 0.0) -> tuple[Values, Values]:
+    """What n users of one and the same value leave open (Clopper and Pearson, 1934; the "rule of three").
+
+    As long as another value's chance is at most h = 1 - ((1 - level) / 2)^(1/n), n equal ones are no
+    surprise, so the mean may lie that share of the way to either end of the scale [floor, 1].
+
+    Example:
+        >>> low, high = constant_interval(np.array([0.0, 1.0]), 100)
+        >>> low.round(3).tolist(), high.round(3).tolist()
+        ([0.0, 0.964], [0.036, 1.0])
+    """
+    _check_level(level)
+    hidden = 1 - ((1 - level) / 2) ** (1 / n)
+    value = np.asarray(value, dtype=np.float64)
+    return value - hidden * (value - floor), value + hidden * (1 - value)
+
+
+def sign_flip_p(differences: Floats, *, resamples: int, seed: int, block_cells: int = BLOCK_CELLS) -> Values:
+    """Two-sided p-value of "no difference": each user's two results change places at random.
+
+    Paired randomisation (Fisher, The design of experiments, 1935). Exact when the two models are alike for
+    each user; never below 1 / (resamples + 1). Users who differ in no column change nothing and are left out.
+
+    Args:
+        differences: (n_users, m) model minus baseline, finite.
+        resamples: How many random exchanges, shared by all columns, >= 1.
+        seed: Same seed, same result, whatever ``block_cells``.
+        block_cells: Signs held at once; at least one exchange is.
+
+    Returns:
+        (m,) in (0, 1].
+
+    Example:
+        >>> sign_flip_p(np.array([[0.0], [0.0]]), resamples=99, seed=0).tolist()  # no user differs
+        [1.0]
+        >>> sign_flip_p(np.ones((20, 1)), resamples=99, seed=0).tolist()  # all 20 differ the same way
+        [0.01]
+    """
+    live = _live_rows(differences, resamples)
+    rng, extreme = np.random.default_rng(seed), np.zeros(differences.shape[1], np.int64)
+    seen = np.abs(live.sum(axis=0))
+    slack = 1e-9 * np.abs(live).sum(axis=0)  # equal sums must count as equal whatever the order of addition
+    width = -(-len(live) // 8)
+    for part in _blocks(resamples, len(live), block_cells):
+        packed = rng.integers(0, 256, size=(part.stop - part.start, width), dtype=np.uint8)
+        bits = np.unpackbits(packed, axis=1, count=len(live)).astype(np.float64)
+        extreme += (np.abs(2 * (bits @ live) - live.sum(axis=0)) >= seen - slack).sum(axis=0)
+    return np.asarray((extreme + 1) / (resamples + 1))
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
@@ -69,8 +157,51 @@ def holm(p_values: Sequence[float]) -> list[float]:
         [0.03, 0.06, 0.06]
     """
     p = np.asarray(p_values, float)
+    if not ((p >= 0) & (p <= 1)).all():
+        raise DataError(f"p-values must lie in [0, 1], got {p_values}")
     order = np.argsort(p, kind="stable")
     stepped = np.maximum.accumulate(p[order] * (len(p) - np.arange(len(p))))
     adjusted = np.empty_like(p)
     adjusted[order] = np.minimum(stepped, 1.0)
     return [float(v) for v in adjusted]
+
+
+def _live_rows(values: Floats, resamples: int) -> Values:
+    """Rows with anything in them; checks first."""
+    if resamples < 1:
+        raise ConfigError(f"resamples must be >= 1, got {resamples}; 2000 is usual")
+    if len(values) == 0 or not np.isfinite(values).all():
+        raise DataError("resampling needs finite values of at least one user; leave out users without relevant items")
+    return values[values.any(axis=1)].astype(np.float64)
+
+
+def _blocks(resamples: int, n_rows: int, block_cells: int) -> Iterator[slice]:
+    step = max(1, block_cells // max(n_rows, 1))
+    return (slice(start, min(start + step, resamples)) for start in range(0, resamples, step))
+
+
+def _counts(drawn: npt.NDArray[np.int64], n_rows: int, rng: np.random.Generator) -> npt.NDArray[np.int64]:
+    """(len(drawn), n_rows): how often each row comes up in ``drawn[r]`` draws with replacement."""
+    cells = rng.integers(0, n_rows, size=int(drawn.sum()), dtype=np.int64)
+    cells += np.repeat(np.arange(len(drawn), dtype=np.int64) * n_rows, drawn)
+    return np.bincount(cells, minlength=len(drawn) * n_rows).reshape(len(drawn), n_rows)
+
+
+def _share_below(means: Values, centre: Values) -> Values:
+    """Share of resampled means below the observed one, ties counted half, kept off 0 and 1."""
+    tie = np.abs(means - centre) <= 1e-6 * means.std(axis=0)  # far below the lattice on which means of hits lie
+    below = ((means < centre) & ~tie).sum(axis=0) + 0.5 * tie.sum(axis=0)
+    edge = 1 / (len(means) + 1)
+    return np.asarray(np.clip(below / len(means), edge, 1 - edge))
+
+
+def _bca_end(means: Values, bias: Values, acceleration: Values, tail: float) -> Values:
+    """Efron 1987, eq. 3.8: the percentile at which a corrected end lies, column by column."""
+    shifted = bias + ndtri(tail)
+    share = ndtr(bias + shifted / np.maximum(1 - acceleration * shifted, 1e-6))
+    return np.array([np.quantile(column, s) for column, s in zip(means.T, share, strict=True)])
+
+
+def _check_level(level: float) -> None:
+    if not 0 < level < 1:
+        raise ConfigError(f"level must be between 0 and 1, got {level}; 0.95 is usual")

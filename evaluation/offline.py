@@ -2,121 +2,54 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
 
-from evaluation.bootstrap import bootstrap_means, holm, interval, two_sided_p
+from evaluation.bootstrap import bootstrap_means
 from evaluation.metrics import METRICS, check_k, coverage, hit_matrix
+from evaluation.offline_result import ModelKey, OfflineResult, SegmentResult, UserValues
+from recsys.data.ids import IdMap
 from recsys.data.interactions import Interactions
-from recsys.errors import DataError, UnknownIdError, unknown_name
-from recsys.models.base import FittedRecommender
-from recsys.progress import progress
+from recsys.errors import ConfigError, DataError, UnknownIdError, unknown_name
+from recsys.progress import Advance, progress
+
+__all__ = ["SEGMENTS", "ModelKey", "OfflineResult", "Ranker", "SegmentResult", "evaluate"]
+
+Ints = npt.NDArray[np.int64]
+Mask = npt.NDArray[np.bool_]
+Scores = npt.NDArray[np.float32]
 
 SEGMENTS = ("all", "warm", "cold")
-NOTES = (
-    "Warm: items bought before the split, ranked among themselves; cold: items nobody had bought before it, ranked among "
-    "themselves. Purely collaborative models know nothing of cold items.",
-    "Intervals: 95 % percentile bootstrap over users. p: two-sided paired bootstrap against the baseline, Holm-adjusted within "
-    "each segment, metric and k.",
-    "The baseline is the best model without style on these same users, which makes the comparison harder for style, not easier.",
-)
+BLOCK_USERS = 8192
+"""Users whose lists are held at once."""
 
 
-@dataclass(frozen=True, order=True)
-class ModelKey:
-    """A model and the features it was fitted with."""
+class Ranker(Protocol):
+    """What is evaluated: every fitted recommender, and `TableRanker` for lists made elsewhere."""
 
-    model: str
-    features: str = "none"
+    users: IdMap
+    items: IdMap
 
-    def __str__(self) -> str:
-        return f"{self.model} / {self.features}"
-
-
-@dataclass(frozen=True, eq=False)
-class SegmentResult:
-    """Values of one segment.
-
-    Attributes:
-        columns: (metric, k) of each column of ``values``.
-        values: Model → (n_users, n_columns) float32, users with relevant items only.
-        coverage: Model → k → share of the candidates that appear in a list.
-        cold_share: Model → k → share of listed items that are cold.
-        n_candidates: Items that could be listed.
-        n_without: Users of the test without a relevant item here.
-    """
-
-    columns: tuple[tuple[str, int], ...]
-    values: Mapping[ModelKey, npt.NDArray[np.float32]]
-    coverage: Mapping[ModelKey, Mapping[int, float]]
-    cold_share: Mapping[ModelKey, Mapping[int, float]]
-    n_candidates: int
-    n_without: int
-
-    @property
-    def n_users(self) -> int:
-        """Users that are averaged."""
-        return len(next(iter(self.values.values())))
-
-
-@dataclass(frozen=True, eq=False)
-class OfflineResult:
-    """Everything the comparison measured."""
-
-    segments: Mapping[str, SegmentResult]
-    ks: tuple[int, ...]
-    resamples: int
-    seed: int
-
-    def mean(self, key: ModelKey, metric: str, k: int, segment: str = "all") -> float:
-        """The mean over users of one metric."""
-        part = self.segments[segment]
-        return float(part.values[key][:, part.columns.index((metric, k))].mean(dtype=np.float64))
-
-    def best_of(self, keys: Iterable[ModelKey], metric: str, k: int, segment: str = "all") -> ModelKey:
-        """The key with the highest mean; the first one on ties."""
-        return max(keys, key=lambda key: self.mean(key, metric, k, segment))
-
-    def rows(self) -> list[dict[str, Any]]:
-        """One row a model, segment, metric and k, with its interval."""
-        return [row for name, part in self.segments.items() for row in _rows(name, part, self.resamples, self.seed)]
-
-    def compare(self, baseline: ModelKey) -> list[dict[str, Any]]:
-        """Paired differences of every model to ``baseline``.
-
-        Raises:
-            DataError: The baseline was not evaluated.
-        """
-        known = next(iter(self.segments.values())).values
-        if baseline not in known:
-            raise DataError(unknown_name("model", str(baseline), map(str, known)))
-        parts = self.segments.items()
-        return [row for name, part in parts for row in _comparisons(name, part, baseline, self.resamples, self.seed)]
-
-    def to_json(self, baseline: ModelKey) -> dict[str, Any]:
-        """For ``metrics.json``."""
-        users = {n: {"averaged": p.n_users, "without_relevant": p.n_without, "candidates": p.n_candidates} for n, p in self.segments.items()}
-        return {
-            "ks": list(self.ks),
-            "baseline": str(baseline),
-            "segments": users,
-            "rows": self.rows(),
-            "comparisons": self.compare(baseline),
-            "notes": list(NOTES),
-        }
+    def top_items(
+        self, user_idx: Ints, *, k: int, exclude_seen: bool = True, allowed: Mask | None = None
+    ) -> tuple[Ints, Scores]:
+        """(n, k) item indices and scores, best first, -1 and -inf past a short list."""
+        ...
 
 
 def evaluate(
-    models: Mapping[ModelKey, FittedRecommender],
+    models: Mapping[ModelKey, Ranker] | Mapping[str, Ranker],
     test: Interactions,
     *,
-    warm: npt.NDArray[np.bool_],
+    warm: Mask | None = None,
     ks: Sequence[int] = (10, 20),
     segments: Sequence[str] = SEGMENTS,
+    exclude_seen: bool = True,
     resamples: int = 2000,
     seed: int = 0,
 ) -> OfflineResult:
@@ -124,115 +57,185 @@ def evaluate(
 
     Args:
         models: Fitted on train, over the same users and items.
-        test: What came later; see `evaluation.splits.split`.
-        warm: (n_items,) whether an item has train interactions.
+        test: What came later; see `evaluation.splits.split`. A (user, item) pair counts once, however often it is
+            there; rows of weight 0 are no evidence and make nothing relevant.
+        warm: (n_items,) whether an item has train interactions; needed for ``warm`` and ``cold``.
         ks: List lengths.
-        segments: Of ``all``, ``warm``, ``cold``; candidates and relevant items are both limited. A segment without any
-            relevant item is left out.
-        resamples: Bootstrap resamples of users.
-        seed: Of the bootstrap.
+        segments: Of ``all``, ``warm``, ``cold``; candidates and relevant items are both limited.
+        exclude_seen: Leave what a user had in train out of the lists; as the split left it out of test.
+        resamples: Bootstrap resamples of users, and exchanges of the randomisation test.
+        seed: Of both.
 
     Raises:
-        DataError: No models, an empty test, models over different ids, NaN scores or repeated recommendations.
+        ConfigError: A ``k`` below 1, an unknown segment, or ``warm`` is missing.
+        DataError: No models, an empty test, models over different ids, NaN scores, repeated recommendations or
+            ones that are no candidates, or no relevant item in any segment.
         UnknownIdError: The test names a user or item that the models do not know.
     """
-    check_k(tuple(ks))
-    if not models or test.frame.empty:
-        raise DataError("nothing to evaluate: " + ("the test side is empty" if models else "no models were given"))
-    reference = next(iter(models.values()))
-    user, item = _encode(test, models)
-    masks = {"all": np.ones(len(warm), bool), "warm": warm, "cold": ~warm}
+    check_k(ks)
+    named = {ModelKey.of(key): model for key, model in models.items()}
+    if not named or test.frame.empty:
+        missing = "the test side is empty" if named else "no models were given"
+        raise DataError(f"nothing to evaluate: {missing}")
+    if len(named) < len(models):
+        raise ConfigError(f"model names must be distinct, got {', '.join(map(str, models))}")
+    _check_ids(named)
+    n_items = len(next(iter(named.values())).items)
+    candidates = _candidates(segments, warm, n_items)
+    plan = _Plan(tuple(sorted(set(ks))), warm, exclude_seen, resamples, seed)
+    user, item, n_test_users = _relevant_pairs(test, next(iter(named.values())))
+    chosen = {name: allowed[item] for name, allowed in candidates.items()}
+    if not any(rows.any() for rows in chosen.values()):
+        raise DataError(f"no test row is relevant among the {', '.join(segments)} items; check the split")
     found = {}
-    with progress("evaluate", total=len(models) * len(segments)) as advance:
-        for name in segments:
-            relevant = masks[name][item]
-            if relevant.any():
-                found[name] = _segment(models, user[relevant], item[relevant], masks[name], warm, tuple(sorted(set(ks))), advance)
-                found[name] = _with_missing(found[name], len(np.unique(user)))
-    if not len(found) or len(warm) != len(reference.items):
-        raise DataError(f"warm must flag {len(reference.items)} items, got {len(warm)}")
-    return OfflineResult(found, tuple(sorted(set(ks))), resamples, seed)
+    total = len(named) * sum(len(np.unique(user[rows])) for rows in chosen.values())
+    with progress("evaluate", total=total) as step:
+        for name, rows in chosen.items():
+            found[name] = _segment(named, user[rows], item[rows], candidates[name], n_test_users, plan, step)
+    return OfflineResult(found, plan.ks, resamples, seed)
 
 
-def _with_missing(part: SegmentResult, n_test_users: int) -> SegmentResult:
-    return SegmentResult(
-        part.columns, part.values, part.coverage, part.cold_share, part.n_candidates, n_test_users - part.n_users
-    )
+@dataclass(frozen=True, eq=False)
+class _Plan:
+    ks: tuple[int, ...]
+    warm: Mask | None
+    exclude_seen: bool
+    resamples: int
+    seed: int
+
+    @property
+    def columns(self) -> tuple[tuple[str, int], ...]:
+        return tuple((metric, k) for k in self.ks for metric in METRICS)
 
 
-def _encode(test: Interactions, models: Mapping[ModelKey, FittedRecommender]) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+def _check_ids(models: Mapping[ModelKey, Ranker]) -> None:
     reference = next(iter(models.values()))
     for key, model in models.items():
         if model.items != reference.items or model.users != reference.users:
             raise DataError(f"model {key} was fitted on other users or items than the rest; fit all on one dataset")
+
+
+def _candidates(segments: Sequence[str], warm: Mask | None, n_items: int) -> dict[str, Mask]:
+    for name in segments:
+        if name not in SEGMENTS:
+            raise ConfigError(unknown_name("segment", name, SEGMENTS))
+        if name != "all" and warm is None:
+            raise ConfigError(f"segment {name!r} needs to know which items are warm; pass warm=dataset.is_warm")
+    if warm is not None and np.shape(warm) != (n_items,):
+        raise DataError(f"warm must have shape ({n_items},), got {np.shape(warm)}; one flag an item")
+    every = np.ones(n_items, dtype=bool)
+    known = every if warm is None else np.asarray(warm, dtype=bool)
+    masks = {"all": every, "warm": known, "cold": ~known}
+    return {name: masks[name] for name in dict.fromkeys(segments)}
+
+
+def _relevant_pairs(test: Interactions, reference: Ranker) -> tuple[Ints, Ints, int]:
+    """Distinct (user, item) of positive weight, by user; and how many users the test has."""
+    frame, n_items = test.frame, np.int64(len(reference.items))
     try:
-        user = reference.users.encode(test.frame["user_id"].to_numpy(dtype=object))
-        item = reference.items.encode(test.frame["item_id"].to_numpy(dtype=object))
+        user = reference.users.encode(frame["user_id"].to_numpy(dtype=object))
+        item = reference.items.encode(frame["item_id"].to_numpy(dtype=object))
     except UnknownIdError as error:
         raise UnknownIdError(f"the test holds ids the models do not know: {error}") from error
-    pairs = np.unique(user * np.int64(len(reference.items)) + item)
-    return pairs // len(reference.items), pairs % len(reference.items)
+    pairs = np.unique((user * n_items + item)[frame["weight"].to_numpy() > 0])
+    return pairs // n_items, pairs % n_items, len(np.unique(user))
 
 
 def _segment(
-    models: Mapping[ModelKey, FittedRecommender],
-    user: npt.NDArray[np.int64],
-    item: npt.NDArray[np.int64],
-    allowed: npt.NDArray[np.bool_],
-    warm: npt.NDArray[np.bool_],
-    ks: tuple[int, ...],
-    advance: Any,
+    models: Mapping[ModelKey, Ranker],
+    user: Ints,
+    item: Ints,
+    allowed: Mask,
+    n_test_users: int,
+    plan: _Plan,
+    advance: Advance,
 ) -> SegmentResult:
-    users, row, n_relevant = np.unique(user, return_inverse=True, return_counts=True)
-    columns = tuple((metric, k) for k in ks for metric in METRICS)
-    values, covered, cold = {}, {}, {}
+    users, n_relevant = np.unique(user, return_counts=True)
+    ends = np.concatenate([[0], np.cumsum(n_relevant)])
+    values, shares = {}, {}
     for key, model in models.items():
-        lists, scores = model.top_items(users, k=max(ks), allowed=allowed)
-        if np.isnan(scores).any():
-            raise DataError(f"model {key} gives NaN scores; it has diverged or its features are damaged")
-        hits = hit_matrix(lists, row, item, len(allowed))
-        values[key] = np.stack([METRICS[m].function(hits, n_relevant, k) for m, k in columns], axis=1).astype(np.float32)
-        covered[key] = {k: coverage(lists[:, :k], int(allowed.sum())) for k in ks}
-        cold[key] = {k: _cold_share(lists[:, :k], warm) for k in ks}
-        advance(note=str(key))
-    return SegmentResult(columns, values, covered, cold, int(allowed.sum()), 0)
+        values[key] = np.empty((len(users), len(plan.columns)), np.float32)
+        tally = _Tally(allowed, plan)
+        for start in range(0, len(users), BLOCK_USERS):
+            part = slice(start, min(start + BLOCK_USERS, len(users)))
+            lists, scores = _lists(key, model, users[part], allowed, plan)
+            wanted = slice(ends[part.start], ends[part.stop])
+            row = np.repeat(np.arange(part.stop - part.start), n_relevant[part])
+            hits = hit_matrix(lists, row, item[wanted], len(allowed))
+            for j, (metric, k) in enumerate(plan.columns):
+                values[key][part, j] = METRICS[metric].function(hits, n_relevant[part], k)
+            tally.add(lists, scores)
+            advance(part.stop - part.start, note=str(key))
+        shares[key] = tally.shares()
+    return SegmentResult(
+        users=users,
+        columns=plan.columns,
+        values=values,
+        resampled=_resample(values, plan),
+        shares=shares,
+        n_candidates=int(allowed.sum()),
+        n_relevant_items=len(np.unique(item)),
+        n_without=n_test_users - len(users),
+    )
 
 
-def _cold_share(lists: npt.NDArray[np.int64], warm: npt.NDArray[np.bool_]) -> float:
-    shown = lists[lists >= 0]
-    return float((~warm[shown]).mean()) if len(shown) else 0.0
+def _lists(key: ModelKey, model: Ranker, users: Ints, allowed: Mask, plan: _Plan) -> tuple[Ints, Scores]:
+    """The model's lists, or an error that names the model."""
+    k = max(plan.ks)
+    mask = None if allowed.all() else allowed
+    lists, scores = model.top_items(users, k=k, exclude_seen=plan.exclude_seen, allowed=mask)
+    if lists.shape != (len(users), k) or scores.shape != lists.shape:
+        raise DataError(f"model {key} gives lists of shape {lists.shape}, expected {(len(users), k)}")
+    if np.isnan(scores[lists >= 0]).any():
+        raise DataError(f"model {key} gives NaN scores; it has diverged or its features are damaged")
+    if not allowed[lists[lists >= 0]].all():
+        raise DataError(f"model {key} lists items outside the candidates; top_items must honour allowed")
+    return lists, scores
 
 
-def _rows(segment: str, part: SegmentResult, resamples: int, seed: int) -> list[dict[str, Any]]:
-    rows = []
-    for key, values in part.values.items():
-        low, high = interval(bootstrap_means(values, resamples=resamples, seed=seed))
-        mean = values.mean(axis=0, dtype=np.float64)
-        about = {"model": key.model, "features": key.features, "segment": segment}
-        for (metric, k), value, lo, hi in zip(part.columns, mean, low, high, strict=True):
-            numbers = {"value": float(value), "low": float(lo), "high": float(hi), "n_users": part.n_users}
-            rows.append(about | {"metric": metric, "k": k} | numbers | {"denominator": METRICS[metric].denominator})
-        for name, shares, whole in (("coverage", part.coverage, "candidate items"), ("cold_share", part.cold_share, "listed items")):
-            for k, share in shares[key].items():
-                numbers = {"value": share, "low": None, "high": None, "n_users": part.n_users}
-                rows.append(about | {"metric": name, "k": k} | numbers | {"denominator": whole})
-    return rows
+def _resample(values: Mapping[ModelKey, UserValues], plan: _Plan) -> dict[ModelKey, npt.NDArray[np.float64]]:
+    """Means of one and the same resamples for all models."""
+    stacked = np.concatenate(list(values.values()), axis=1)
+    if not len(stacked):
+        return {}
+    means = bootstrap_means(stacked, resamples=plan.resamples, seed=plan.seed)
+    return dict(zip(values, np.split(means, len(values), axis=1), strict=True))
 
 
-def _comparisons(segment: str, part: SegmentResult, baseline: ModelKey, resamples: int, seed: int) -> list[dict[str, Any]]:
-    others = [key for key in part.values if key != baseline]
-    if not others:
-        return []
-    p_values, rows = np.empty((len(others), len(part.columns))), []
-    for i, key in enumerate(others):
-        difference = part.values[key] - part.values[baseline]
-        means = bootstrap_means(difference, resamples=resamples, seed=seed)
-        low, high = interval(means)
-        p_values[i] = two_sided_p(means)
-        for (metric, k), value, lo, hi in zip(part.columns, difference.mean(axis=0, dtype=np.float64), low, high, strict=True):
-            about = {"model": key.model, "features": key.features, "segment": segment, "metric": metric, "k": k}
-            rows.append(about | {"baseline": str(baseline), "difference": float(value), "low": float(lo), "high": float(hi)})
-    adjusted = np.array([holm(list(p_values[:, j])) for j in range(len(part.columns))]).T
-    for row, p, p_holm in zip(rows, p_values.ravel(), adjusted.ravel(), strict=True):
-        row |= {"p_value": float(p), "p_adjusted": float(p_holm)}
-    return rows
+@dataclass(eq=False)
+class _Tally:
+    """Counts over all lists of one model, block by block."""
+
+    allowed: Mask
+    plan: _Plan
+    shown: dict[int, Mask] = field(default_factory=dict)
+    counts: Counter[tuple[str, int]] = field(default_factory=Counter)
+
+    def add(self, lists: Ints, scores: Scores) -> None:
+        for k in self.plan.ks:
+            filled = lists[:, :k] >= 0
+            listed = lists[:, :k][filled]
+            self.shown.setdefault(k, np.zeros(len(self.allowed), dtype=bool))[listed] = True
+            self.counts["users", k] += len(lists)
+            self.counts["listed", k] += len(listed)
+            self.counts["undecided", k] += int(_undecided(scores[:, :k], filled).sum())
+            if self.plan.warm is not None:
+                self.counts["cold", k] += int((~self.plan.warm[listed]).sum())
+
+    def shares(self) -> dict[tuple[str, int], float]:
+        found = {}
+        for k, shown in self.shown.items():
+            users, listed = self.counts["users", k], self.counts["listed", k]
+            found["coverage", k] = coverage(np.flatnonzero(shown), int(self.allowed.sum()))
+            found["filled", k] = listed / (users * k)
+            found["undecided", k] = self.counts["undecided", k] / users
+            if self.plan.warm is not None and self.allowed.all():  # within warm or cold the answer is known
+                found["cold_share", k] = self.counts["cold", k] / max(listed, 1)
+        return found
+
+
+def _undecided(scores: Scores, filled: Mask) -> Mask:
+    """Lists of two items or more whose scores are all equal."""
+    highest = np.where(filled, scores, -np.inf).max(axis=1)
+    lowest = np.where(filled, scores, np.inf).min(axis=1)
+    return np.asarray((filled.sum(axis=1) >= 2) & (highest == lowest))
