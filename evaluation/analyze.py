@@ -137,9 +137,7 @@ def _check_columns(users: pd.DataFrame, config: ABConfig, segments: tuple[str, .
     wanted = {c: None for name in (*config.goals, *config.guardrails) for c in GOALS[name].columns}
     missing = [c for c in ("arm", *wanted, *segments) if c not in users.columns]
     if missing:
-        raise DataError(
-            f"the user table misses {', '.join(missing)}; it has {', '.join(map(str, users.columns))}"
-        )
+        raise DataError(f"the user table misses {', '.join(missing)}; it has {', '.join(map(str, users.columns))}")
     wrong = users["arm"][~users["arm"].isin((0, 1))]
     if len(wrong):
         raise DataError(
@@ -147,13 +145,9 @@ def _check_columns(users: pd.DataFrame, config: ABConfig, segments: tuple[str, .
         )
     for name in _counts(users):
         if not pd.api.types.is_numeric_dtype(users[name]):
-            raise DataError(
-                f"column {name!r} must be numbers, got {users[name].dtype}; convert it, missing as NaN"
-            )
+            raise DataError(f"column {name!r} must be numbers, got {users[name].dtype}; convert it, missing as NaN")
         if (users[name] < 0).any():
-            raise DataError(
-                f"column {name!r} must be >= 0, got {users[name].min()}; counts are never negative"
-            )
+            raise DataError(f"column {name!r} must be >= 0, got {users[name].min()}; counts are never negative")
 
 
 def _counts(users: pd.DataFrame) -> list[str]:
@@ -173,9 +167,7 @@ def _rows(columns: Columns, which: npt.NDArray[Any]) -> Columns:
     return {name: values[which] for name, values in columns.items()}
 
 
-def _problems(
-    users: pd.DataFrame, complete: npt.NDArray[np.bool_], srm: float | None, config: ABConfig
-) -> list[str]:
+def _problems(users: pd.DataFrame, complete: npt.NDArray[np.bool_], srm: float | None, config: ABConfig) -> list[str]:
     found, n_missing = [], int((~complete).sum())
     if srm is None:
         found.append("no users in either arm")
@@ -193,9 +185,7 @@ def _unanswered(results: list[Result], arm: Ints, config: ABConfig) -> list[str]
     if min(np.bincount(arm, minlength=2)) < 2:
         return ["an arm has fewer than 2 users with outcomes"]
     found = {r.metric for r in results if r.role != "other"}
-    return [
-        f"{m} has no denominator in an arm" for m in (*config.goals, *config.guardrails) if m not in found
-    ]
+    return [f"{m} has no denominator in an arm" for m in (*config.goals, *config.guardrails) if m not in found]
 
 
 def _metric(columns: Columns, arm: Ints, metric: str, config: ABConfig) -> list[Result]:

@@ -80,8 +80,6 @@ def style_log_odds(taste: Floats, loss: Floats, config: StyleEffect) -> Floats:
     if taste.shape != loss.shape:
         raise DataError(f"taste {taste.shape} and recognisability loss {loss.shape} must have one shape")
     if not (np.isfinite(taste).all() and np.isfinite(loss).all()):
-        raise DataError(
-            "taste and recognisability loss must be finite; give users without history the average taste"
-        )
+        raise DataError("taste and recognisability loss must be finite; give users without history the average taste")
     centred = 1 + taste - (taste.mean() if taste.size else 0.0)
     return np.asarray(config.style_effect * centred - config.recognisability_penalty * loss)

@@ -21,7 +21,7 @@ ASSUMPTION = (
 )
 RULES: dict[Verdict, str] = {
     "withheld": "withheld while a health check fails "
-    "(sample ratio p < {srm}, no users, missing outcomes, repeated users)",
+    "(sample ratio p < {srm}, no users, missing outcomes, repeated users, nothing in control)",
     "roll back": "roll back when {goals} is worse at the {level} level{holm}, "
     "or {guardrails} falls by more than {margin}",
     "ship": "ship when {goals} is better at the {level} level{holm} and nothing calls for a roll-back",
@@ -62,10 +62,9 @@ def decide(analysis: Analysis, config: ABConfig) -> Decision:
         'withheld'
     """
     goals, guardrails = analysis.deciding("goal"), analysis.deciding("guardrail")
-    problems = list(analysis.problems)
-    problems += [
-        f"control's {_words(r.metric)} is 0" for r in (*goals, *guardrails) if r.estimate.relative is None
-    ]
+    read = {r.metric for r in (*goals, *guardrails)}
+    zero = {r.metric: None for r in analysis.results if r.metric in read and r.estimate.relative is None}
+    problems = [*analysis.problems, *(f"control's {_words(metric)} is 0" for metric in zero)]
     if problems or not goals:
         return Decision("withheld", _rule("withheld", config), tuple(problems))
     found = [r for r in goals if r.adjusted_p_value is not None and r.adjusted_p_value <= config.alpha]
@@ -227,9 +226,7 @@ def simulate_experiment(
     simulation = simulate(control, treatment, config, seed=seed)
     users, drawn = simulation.users, simulation.users["user_idx"].to_numpy()
     # Prefixed, so that no segment's name can hide a column of the log.
-    segments = pd.DataFrame(
-        {_SEGMENT + name: values[drawn] for name, values in labels.items()}, index=users.index
-    )
+    segments = pd.DataFrame({_SEGMENT + name: values[drawn] for name, values in labels.items()}, index=users.index)
     analysis = analyze(pd.concat([users, segments], axis=1), config, segments=tuple(segments.columns))
     rows = tuple(row | {"segment": row["segment"].removeprefix(_SEGMENT)} for row in analysis.segments)
     analysis = Analysis(**(vars(analysis) | {"segments": rows}))
@@ -241,9 +238,7 @@ def simulate_experiment(
 _SEGMENT = "segment: "
 
 
-def _design(
-    settings: Mapping[str, Any], arms: tuple[str, str], analysis: Analysis, units: int
-) -> dict[str, Any]:
+def _design(settings: Mapping[str, Any], arms: tuple[str, str], analysis: Analysis, units: int) -> dict[str, Any]:
     plain = {key: list(value) if isinstance(value, tuple) else value for key, value in settings.items()}
     key = f"minimum_detectable_relative_effect_at_{POWER:.0%}_power"
     return {"arms": list(arms), "units": units} | plain | {key: analysis.minimum_detectable}

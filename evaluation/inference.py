@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-from scipy import stats
+from scipy.special import chdtrc, stdtr, stdtrit
 
 from recsys.errors import DataError
 
@@ -100,9 +100,7 @@ def welch(control: Moments, treatment: Moments, *, alpha: float = 0.05) -> Estim
     if control.mean != 0:
         ratio = treatment.mean / control.mean
         relative, relative_variance = ratio - 1, (v1 + ratio**2 * v0) / control.mean**2
-        relative_low, relative_high, relative_error, relative_p = _t_test(
-            relative, relative_variance, df, alpha
-        )
+        relative_low, relative_high, relative_error, relative_p = _t_test(relative, relative_variance, df, alpha)
     return Estimate(
         control=control.mean,
         treatment=treatment.mean,
@@ -124,8 +122,8 @@ def welch(control: Moments, treatment: Moments, *, alpha: float = 0.05) -> Estim
 def _t_test(effect: float, variance: float, df: float, alpha: float) -> tuple[float, float, float, float]:
     """Low, high, standard error, two-sided p; without variance a difference is certain."""
     error = float(np.sqrt(variance))
-    reach = float(stats.t.ppf(1 - alpha / 2, df)) * error
-    p = float(2 * stats.t.sf(abs(effect) / error, df)) if error > 0 else float(effect == 0)
+    reach = float(stdtrit(df, 1 - alpha / 2)) * error
+    p = float(2 * stdtr(df, -abs(effect) / error)) if error > 0 else float(effect == 0)
     return effect - reach, effect + reach, error, p
 
 
@@ -192,7 +190,7 @@ def sample_ratio(counts: tuple[int, int], allocation: float = 0.5, *, continuity
         raise DataError("no users in either arm; the test has not begun or the log is empty")
     off = abs(counts[1] - total * allocation)
     off = max(off - 0.5, 0.0) if continuity else off
-    return float(stats.chi2.sf(off**2 / (total * allocation * (1 - allocation)), 1))
+    return float(chdtrc(1, off**2 / (total * allocation * (1 - allocation))))
 
 
 def minimum_detectable_effect(
@@ -220,6 +218,6 @@ def minimum_detectable_effect(
     if control.mean == 0 or control.variance <= 0 or variance_ratio <= 0:
         return None
     df = control.n + n_treatment - 2
-    reach = float(stats.t.ppf(1 - alpha / 2, df) + stats.t.ppf(power, df))
+    reach = float(stdtrit(df, 1 - alpha / 2) + stdtrit(df, power))
     error = float(np.sqrt(control.variance * variance_ratio * (1 / control.n + 1 / n_treatment)))
     return reach * error / abs(control.mean)

@@ -70,21 +70,15 @@ class ABConfig:
                 raise ConfigError(f"ab.{name} must be a number >= {low}, got {getattr(self, name)}")
         for name in ("base_click_rate", "allocation", "alpha", "srm_alpha"):
             if not 0 < getattr(self, name) < 1:
-                raise ConfigError(
-                    f"ab.{name} must be between 0 and 1, both excluded, got {getattr(self, name)}"
-                )
+                raise ConfigError(f"ab.{name} must be between 0 and 1, both excluded, got {getattr(self, name)}")
         if not np.isfinite(self.style_effect):
-            raise ConfigError(
-                f"ab.style_effect must be a finite number, got {self.style_effect}; 0.1 is usual"
-            )
+            raise ConfigError(f"ab.style_effect must be a finite number, got {self.style_effect}; 0.1 is usual")
         for name in (*self.goals, *self.guardrails):
             if name not in GOALS:
                 raise ConfigError(unknown_name("goal in ab.goals or ab.guardrails", name, GOALS))
         named = [*self.goals, *self.guardrails]
         if not self.goals or len(set(named)) < len(named):
-            raise ConfigError(
-                f"ab needs a goal, and each goal or guardrail once, got {named}; name every metric once"
-            )
+            raise ConfigError(f"ab needs a goal, and each goal or guardrail once, got {named}; name every metric once")
 
 
 _AT_LEAST = {"users": 2, "slate": 1, "sessions": 1, "pre_sessions": 0, "activity_spread": 0} | {
@@ -199,9 +193,7 @@ def simulate(control: Arm, treatment: Arm, config: ABConfig, *, seed: int) -> Si
     # Each (3, n): in control, in treatment, before the test.
     log = {
         "sessions": np.stack([sessions, sessions, before]),
-        "impressions": np.stack(
-            [shown[0, user] * sessions, shown[1, user] * sessions, shown[0, user] * before]
-        ),
+        "impressions": np.stack([shown[0, user] * sessions, shown[1, user] * sessions, shown[0, user] * before]),
         "clicks": counts[0],
         "sessions_with_click": counts[1],
     }
@@ -241,9 +233,7 @@ def _both_fates(chance: list[Floats], user: Ints, sessions: Ints, before: Ints, 
     return found
 
 
-def _count(
-    tables: list[npt.NDArray[np.float32]], user: Ints, sessions: Ints, rng: np.random.Generator
-) -> Ints:
+def _count(tables: list[npt.NDArray[np.float32]], user: Ints, sessions: Ints, rng: np.random.Generator) -> Ints:
     """(2, n_arms, n) clicks, and sessions with one; one uniform number a session and rank serves all arms.
 
     Ranks are the outer loop and sessions lie side by side, because K is small and sessions are many.
@@ -262,9 +252,7 @@ def _count(
     return found
 
 
-def _expectations(
-    chance: list[Floats], shown: Ints, user: Ints, sessions: float
-) -> dict[str, dict[str, float | None]]:
+def _expectations(chance: list[Floats], shown: Ints, user: Ints, sessions: float) -> dict[str, dict[str, float | None]]:
     """Closed form: a session has Σ p clicks and any with 1 - Π (1 - p); its count is independent of taste."""
     weight = np.bincount(user, minlength=len(chance[0])) / len(user)
     means = {
