@@ -156,9 +156,7 @@ def _cell(row: Record | None, best: float | None) -> Cell:
         return Cell(MISSING, "", False, None)
     low, high = row.get("low"), row.get("high")
     known = finite(low) is not None and finite(high) is not None
-    text = (
-        estimate(row["value"], low, high, sign=False).partition(" [")[0] if known else f"{row['value']:.3f}"
-    )
+    text = estimate(row["value"], low, high, sign=False).partition(" [")[0] if known else f"{row['value']:.3f}"
     leads = best is not None and best > 0 and row["value"] == best
     return Cell(text, interval(low, high), leads, row["value"])
 
@@ -183,9 +181,7 @@ def _forest(rows: Sequence[Record], segments: Sequence[str], k: int) -> Markup:
         f"Differences in recall@{k} against the baseline, {len(lines)} intervals: {above} wholly above 0, "
         f"{below} wholly below 0, {len(lines) - above - below} include 0. The tables below hold the numbers."
     )
-    return plots.forest(
-        "offline", lines, tick=lambda x: f"{x:+.4g}".replace("-", "−") if x else "0", about=about
-    )
+    return plots.forest("offline", lines, tick=lambda x: f"{x:+.4g}".replace("-", "−") if x else "0", about=about)
 
 
 def _whole(row: Record) -> bool:

@@ -25,6 +25,9 @@ VERDICTS = {
 }
 
 
+GROUPS = {"goal": "Goal", "guardrail": "Guardrail", "other": "Other estimates"}
+
+
 @dataclass(frozen=True)
 class Decision:
     """The verdict in a box."""
@@ -66,8 +69,8 @@ def decision(ab: Record) -> Decision | None:
         role=role,
         verdict=verdict,
         meaning=meaning,
-        rule=clean(found["rule"]) if found.get("rule") else "",
-        because=[clean(b) for b in ([because] if isinstance(because, str) else because)],
+        rule=_sentence(found.get("rule") or ""),
+        because=[_sentence(b) for b in ([because] if isinstance(because, str) else because)],
         assumption=_assumption(ab),
     )
 
@@ -92,10 +95,7 @@ def experiment(ab: Record) -> Experiment | None:
         srm=srm,
         srm_ok=srm_ok,
         segments_plot=_segments_forest(segments),
-        segments=[
-            [plain(s.get("segment")), plain(s.get("level")), number(s.get("n")), _relative(s)]
-            for s in segments
-        ],
+        segments=[[plain(s.get("segment")), plain(s.get("level")), number(s.get("n")), _relative(s)] for s in segments],
         assumption=_assumption(ab),
     )
 
@@ -103,7 +103,7 @@ def experiment(ab: Record) -> Experiment | None:
 def goal(ab: Record) -> Record | None:
     """The result the decision hangs on: the goal metric, by CUPED where there is one."""
     goals = [r for r in ab.get("results") or [] if r.get("is_goal")]
-    adjusted = [r for r in goals if "cuped" in str(r.get("method")).lower()]
+    adjusted = [r for r in goals if _adjusted(r)]
     return next(iter(adjusted or goals), None)
 
 
@@ -119,6 +119,21 @@ def srm_line(ab: Record) -> tuple[str, bool | None]:
     return f"{counts} users in the arms (p {p if p.startswith('<') else f'= {p}'}).{warning}", ok
 
 
+def _role(result: Record) -> str:
+    if result.get("is_goal"):
+        return "goal"
+    return "guardrail" if result.get("role") == "guardrail" else "other"
+
+
+def _adjusted(result: Record) -> bool:
+    return "cuped" in str(result.get("method")).lower()
+
+
+def _sentence(text: object) -> str:
+    told = clean(text)
+    return told[:1].upper() + told[1:]
+
+
 def _assumption(ab: Record) -> str:
     given = clean(ab["assumption"]) if ab.get("assumption") else ""
     return given if given or not ab.get("truth") else ASSUMES
@@ -132,11 +147,7 @@ def _cuped(ratio: float | None) -> str:
 
 
 def _relative(row: Record) -> str:
-    keys = (
-        ("relative", "low", "high")
-        if "relative_low" not in row
-        else ("relative", "relative_low", "relative_high")
-    )
+    keys = ("relative", "low", "high") if "relative_low" not in row else ("relative", "relative_low", "relative_high")
     return estimate(*(row.get(k) for k in keys), as_percent=True)
 
 
@@ -144,7 +155,7 @@ def _result(row: Record, truth: Record) -> list[str]:
     true = truth.get(row["metric"]) or {}
     covers = row.get("covers_truth")
     return [
-        plain(row.get("metric")) + (" (goal)" if row.get("is_goal") else ""),
+        plain(row["metric"]) + (f" ({_role(row)})" if _role(row) != "other" else ""),
         plain(row.get("method")),
         number(row.get("control")),
         number(row.get("treatment")),
@@ -160,15 +171,15 @@ def _results_forest(results: Sequence[Record], truth: Record) -> Markup:
     keys = ("relative", "relative_low", "relative_high")
     lines = [
         plots.Row(
-            label=f"{plain(r.get('metric'))}, {plain(r.get('method'))}",
+            label=plain(r["metric"]) + (", CUPED" if _adjusted(r) else ""),
             value=r["relative"],
             low=r["relative_low"],
             high=r["relative_high"],
             text=_relative(r),
-            group="Goal" if r.get("is_goal") else "Other estimates",
+            group=GROUPS[_role(r)],
             truth=finite((truth.get(r["metric"]) or {}).get("relative")),
         )
-        for r in sorted(results, key=lambda r: not r.get("is_goal"))
+        for r in sorted(results, key=lambda r: list(GROUPS).index(_role(r)))
         if all(finite(r.get(k)) is not None for k in keys)
     ]
     return _percent_forest("ab", lines, "Relative effects of stylised presentations")

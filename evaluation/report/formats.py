@@ -7,8 +7,11 @@ import re
 from typing import Any
 
 MISSING = "–"
-# Controls (NUL included), lone surrogates, non-characters: HTML forbids them, UTF-8 cannot hold surrogates.
-_FORBIDDEN = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff\ufdd0-\ufdef\ufffe\uffff]")
+# Controls (NUL included), lone surrogates and non-characters, which HTML forbids, and direction overrides,
+# which would turn the numbers after them around.
+_FORBIDDEN = re.compile(
+    "[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff\u202a-\u202e\u2066-\u2069\ufdd0-\ufdef\ufffe\uffff]"
+)
 
 
 def clean(value: object) -> str:

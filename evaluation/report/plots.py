@@ -122,9 +122,7 @@ LAYOUTS = (_Layout("wide", 760, 214, 178, 26, 0.0, 13, 32), _Layout("narrow", 35
 GROUP, AXIS = 34, 30
 
 
-def _both(
-    name: str, rows: Sequence[Row], about: str, tick: Callable[[float], str], mark: Mark, zero: bool
-) -> Markup:
+def _both(name: str, rows: Sequence[Row], about: str, tick: Callable[[float], str], mark: Mark, zero: bool) -> Markup:
     drawings = []
     for layout in LAYOUTS:
         labels = _Labels()
@@ -192,11 +190,7 @@ def _limits(axes: Axes, rows: Sequence[Row]) -> None:
 
 def _axis(axes: Axes, labels: _Labels, tick: Callable[[float], str]) -> list[float]:
     low, high = axes.get_xlim()
-    ticks = [
-        t
-        for t in MaxNLocator(4, min_n_ticks=3, steps=[1, 2, 5, 10]).tick_values(low, high)
-        if low <= t <= high
-    ]
+    ticks = [t for t in MaxNLocator(4, min_n_ticks=3, steps=[1, 2, 5, 10]).tick_values(low, high) if low <= t <= high]
     axes.set_xticks(ticks, [labels.add(tick(float(t)), 20) for t in ticks])
     axes.set_yticks([])
     axes.tick_params(axis="x", length=0, pad=7, labelsize=12, labelcolor=ROLES["muted"])

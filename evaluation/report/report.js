@@ -45,4 +45,3 @@ for (const picture of document.querySelectorAll(".frame > svg")) {
 dialog.addEventListener("click", (event) => {
   if (event.target === dialog || event.target.className === "close") dialog.close();
 });
-addEventListener("beforeprint", () => document.querySelectorAll("details").forEach((d) => (d.open = true)));

@@ -36,15 +36,11 @@ def summary(metrics: Record) -> Summary:
 def _headline(ab: Record) -> str:
     result = goal(ab)
     if result is None:
-        return (
-            "This study has no A/B test, so it cannot say whether stylised presentations beat the originals."
-        )
+        return "This study has no A/B test, so it cannot say whether stylised presentations beat the originals."
     where = "In the simulated test" if ab.get("truth") else "In the test"
     effect = _effect(result, "relative_low", "relative_high")
     metric, (low, high) = plain(result.get("metric")), (result.get("low"), result.get("high"))
-    if (ab.get("srm") or {}).get("ok") is False or str(
-        (ab.get("decision") or {}).get("verdict")
-    ) == "withheld":
+    if (ab.get("srm") or {}).get("ok") is False or str((ab.get("decision") or {}).get("verdict")) == "withheld":
         return f"{where}, no answer: the checks failed, so the effect on {metric} must not be read."
     if (x := finite(low)) is not None and x > 0:
         return f"{where}, yes: stylised presentations raised {metric} ({effect})."
@@ -60,9 +56,7 @@ def _effect(row: Record, low: str, high: str) -> str:
 
 
 def _for_whom(ab: Record) -> str:
-    segments: Sequence[Record] = [
-        s for s in ab.get("segments") or [] if finite(s.get("relative")) is not None
-    ]
+    segments: Sequence[Record] = [s for s in ab.get("segments") or [] if finite(s.get("relative")) is not None]
     names = list(dict.fromkeys(s.get("segment") for s in segments))
     name = next((n for n in names if "taste" in str(n)), names[0] if names else None)
     levels = [s for s in segments if s.get("segment") == name]
@@ -71,13 +65,7 @@ def _for_whom(ab: Record) -> str:
     groups = {"gain": [], "loss": [], "nothing clear": []}  # type: dict[str, list[str]]
     for level in sorted(levels, key=lambda s: -s["relative"]):
         low, high = finite(level.get("low")), finite(level.get("high"))
-        kind = (
-            "gain"
-            if low is not None and low > 0
-            else "loss"
-            if high is not None and high < 0
-            else "nothing clear"
-        )
+        kind = "gain" if low is not None and low > 0 else "loss" if high is not None and high < 0 else "nothing clear"
         groups[kind].append(f"“{plain(level.get('level'))}” ({_effect(level, 'low', 'high')})")
     told = "; ".join(f"{kind} among {' and '.join(who)}" for kind, who in groups.items() if who)
     return f"By {plain(name)}: {told}. Exploratory: a hint for the next test, no verdict."

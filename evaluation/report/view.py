@@ -208,9 +208,7 @@ def _health(metrics: Record) -> Health | None:
             ]
             for r in data.get("rejected") or []
         ],
-        image_problems=[
-            [clean(p.get("item_id")), clean(p.get("reason"))] for p in data.get("image_problems") or []
-        ],
+        image_problems=[[clean(p.get("item_id")), clean(p.get("reason"))] for p in data.get("image_problems") or []],
         looks=[_look(x) for x in looks],
     )
 
@@ -240,8 +238,7 @@ def _look(look: Record) -> LookRow:
         made=number(look.get("made")),
         accepted=number(look.get("accepted")),
         share=part(look.get("accepted"), look.get("made")),
-        reasons="; ".join(f"{_in_words(reason)} ({number(count)})" for reason, count in reasons)
-        or "none rejected",
+        reasons="; ".join(f"{_in_words(reason)} ({number(count)})" for reason, count in reasons) or "none rejected",
         scores=[_spread(scores.get(key)) for key in SCORES],
     )
 
@@ -295,9 +292,7 @@ def _person(person: Record, thumbs: Mapping[Key, Thumb]) -> Person:
     return Person(
         user_id=clean(person.get("user_id")),
         history=[_entry(x, ORIGINAL, "", thumbs) for x in person.get("history") or []],
-        shown=[
-            _entry(x, _look_of(x), plain(_look_of(x)), thumbs) for x in person.get("recommendations") or []
-        ],
+        shown=[_entry(x, _look_of(x), plain(_look_of(x)), thumbs) for x in person.get("recommendations") or []],
     )
 
 
@@ -328,13 +323,9 @@ def _cost(stages: Sequence[Record], blocks: Sequence[Record]) -> Cost | None:
 
 
 def _bars(stages: Sequence[Record]) -> Markup:
-    size, unit = (
-        (60, "min") if max((finite(s.get("seconds")) or 0 for s in stages), default=0) > 150 else (1, "s")
-    )
+    size, unit = (60, "min") if max((finite(s.get("seconds")) or 0 for s in stages), default=0) > 150 else (1, "s")
     rows = [
-        plots.Row(
-            plain(s.get("stage")), x / size, 0, 0, duration(x) + (" (reused)" if s.get("reused") else "")
-        )
+        plots.Row(plain(s.get("stage")), x / size, 0, 0, duration(x) + (" (reused)" if s.get("reused") else ""))
         for s in stages
         if (x := finite(s.get("seconds"))) is not None
     ]

@@ -36,7 +36,7 @@ def drawn_image(item_id: str, look: str) -> Image.Image | None:
 def noisy_image(item_id: str, look: str) -> Image.Image:
     """The hardest picture to compress: noise, another for every pair."""
     rng = np.random.default_rng(abs(hash((item_id, look))) % 2**32)
-    return Image.fromarray(rng.integers(0, 256, (320, 240, 3), dtype=np.uint8))
+    return Image.fromarray(rng.integers(0, 256, (176, 132, 3), dtype=np.uint8))
 
 
 def study(items: int = 18) -> dict[str, Any]:
@@ -181,9 +181,7 @@ def _offline(rng: random.Random) -> dict[str, Any]:
 
 
 def _ab() -> dict[str, Any]:
-    def result(
-        metric: str, method: str, relative: float, half: float, *, goal: bool, p: float
-    ) -> dict[str, Any]:
+    def result(metric: str, method: str, relative: float, half: float, *, goal: bool, p: float) -> dict[str, Any]:
         control = {"clicks_per_user": 3.214, "click_rate": 0.0642, "sessions_per_user": 5.02}[metric]
         return {
             "metric": metric,
@@ -305,9 +303,7 @@ def _person(i: int, rng: random.Random, items: int) -> dict[str, Any]:
     shown = []
     for rank in range(1, 9):
         look = rng.choice(("original", *LOOKS))
-        shown.append(
-            entry() | {"presentation": look, "score": 3.0 / rank, "rank": rank, "cold": rank % 5 == 0}
-        )
+        shown.append(entry() | {"presentation": look, "score": 3.0 / rank, "rank": rank, "cold": rank % 5 == 0})
     return {"user_id": f"user-{i:04d}", "history": [entry() for _ in range(6)], "recommendations": shown}
 
 

@@ -17,8 +17,7 @@ from evaluation.report.formats import number, percent
 
 VOID = {"meta", "link", "img", "br", "hr", "input"}
 HOSTILE = (
-    '<script>alert("x")</script>\x00 مرحبا 🧥 \u202e & '
-    "'\"><img src=http://evil.example/ onerror=alert(1)> $x_{1}$ @0@"
+    '<script>alert("x")</script>\x00 مرحبا 🧥 \u202e & \'"><img src=http://evil.example/ onerror=alert(1)> $x_{1}$ @0@'
 )
 
 
@@ -83,6 +82,7 @@ def test_hostile_text_stays_text() -> None:
     assert {t for t, _ in hostile.tags} == {t for t, _ in harmless.tags}
     assert not [a for _, attrs in hostile.tags for a in attrs if a.startswith("on")]
     assert "\x00" not in html
+    assert "\u202e" not in html  # it would turn the numbers after it around
     assert "مرحبا 🧥" in hostile.words
     assert "$x_{1}$ @0@" in hostile.words
     assert hostile.crossed == []
@@ -109,10 +109,7 @@ def test_the_policy_admits_only_the_own_script(page: str) -> None:
     assert script is not None
     digest = base64.b64encode(hashlib.sha256(script[1].encode()).digest()).decode()
     policy = next(a["content"] for a in Page(page).named("meta") if a.get("http-equiv"))
-    assert (
-        policy
-        == f"default-src 'none'; img-src data:; style-src 'unsafe-inline'; script-src 'sha256-{digest}'"
-    )
+    assert policy == f"default-src 'none'; img-src data:; style-src 'unsafe-inline'; script-src 'sha256-{digest}'"
 
 
 def test_ids_are_unique_and_references_resolve(page: str) -> None:
@@ -144,9 +141,7 @@ def test_tables_and_pictures_speak(page: str) -> None:
 def test_the_numbers_are_those_of_the_metrics(page: str) -> None:
     metrics, words = study(), Page(page).words
     row = next(
-        r
-        for r in metrics["offline"]["rows"]
-        if r["metric"] == "ndcg" and r["k"] == 20 and r["segment"] == "cold"
+        r for r in metrics["offline"]["rows"] if r["metric"] == "ndcg" and r["k"] == 20 and r["segment"] == "cold"
     )
     assert f"{row['value']:.3f} [{row['low']:.3f}, {row['high']:.3f}]" in words
     assert number(metrics["data"]["interactions"]) == "18,342"
@@ -158,9 +153,7 @@ def test_the_numbers_are_those_of_the_metrics(page: str) -> None:
         assert f"{look['accepted']} of 240" in words
     assert "removes 58.1% of the variance" in words  # 1 − 0.4193
     assert "33.6 images/s" in words  # 720 images in 21.4 s
-    assert "1 min 7 s in all" in words.replace(
-        " in all", " in all"
-    )  # 1.93 + 21.4 + 18.27 + 14.6 + 6.08 + 4.71 = 66.99
+    assert "1 min 7 s in all" in words.replace(" in all", " in all")  # 1.93 + 21.4 + 18.27 + 14.6 + 6.08 + 4.71 = 66.99
 
 
 @pytest.mark.parametrize(

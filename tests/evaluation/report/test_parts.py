@@ -160,7 +160,18 @@ def test_counts_of_a_segment_are_told() -> None:
 def test_verdicts(verdict: str, role: str) -> None:
     found = decision({"decision": {"verdict": verdict, "rule": "r", "because": "one reason"}})
     assert found is not None
-    assert (found.role, found.because) == (role, ["one reason"])
+    assert (found.role, found.because) == (role, ["One reason"])
+
+
+def test_goal_guardrail_and_others_stand_apart() -> None:
+    ab: dict[str, Any] = study(1)["ab"]
+    ab["results"][3]["role"] = "guardrail"  # sessions per user
+    view = experiment(ab)
+    assert view is not None
+    names = [row[0] for row in view.results]
+    assert names == ["clicks per user (goal)"] * 2 + ["click rate", "sessions per user (guardrail)"]
+    wide = view.plot.split("</svg>")[0]
+    assert wide.index(">Goal<") < wide.index(">Guardrail<") < wide.index(">Other estimates<")
 
 
 def test_a_simulated_test_always_says_what_it_assumes() -> None:

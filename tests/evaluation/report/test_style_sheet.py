@@ -9,8 +9,7 @@ import evaluation.report
 
 CSS = Path(evaluation.report.__file__).with_name("report.css").read_text("utf-8")
 SCHEMES = [
-    dict(re.findall(r"--([a-z]+): (#[0-9a-f]{6});", block))
-    for block in re.findall(r":root \{(.*?)\}", CSS, re.S)
+    dict(re.findall(r"--([a-z]+): (#[0-9a-f]{6});", block)) for block in re.findall(r":root \{(.*?)\}", CSS, re.S)
 ]
 
 
@@ -27,9 +26,7 @@ def contrast(a: str, b: str) -> float:
 
 def test_the_formula() -> None:
     assert contrast("#ffffff", "#000000") == pytest.approx(21)  # WCAG's extreme
-    assert contrast("#777777", "#ffffff") == pytest.approx(
-        4.48, abs=0.01
-    )  # the well-known grey that just fails
+    assert contrast("#777777", "#ffffff") == pytest.approx(4.48, abs=0.01)  # the well-known grey that just fails
 
 
 @pytest.mark.parametrize("scheme", SCHEMES[:2], ids=["light", "dark"])
