@@ -39,7 +39,8 @@ def main() -> None:
     print(f"\n{'stage':<16}{'seconds':>10}{'peak MB':>10}{'work':>10}  unit")
     for name, stage in stages.items():
         print(
-            f"{name:<16}{stage['seconds']:>10.1f}{stage['peak_memory_mb']:>10.0f}{stage['work'] or 0:>10}  {stage['unit'] or ''}"
+            f"{name:<16}{stage['seconds']:>10.1f}{stage['peak_memory_mb']:>10.0f}"
+            f"{stage['work'] or 0:>10}  {stage['unit'] or ''}"
         )
     print(f"first run {first:.1f} s, second run {second:.1f} s")
     RESULTS.mkdir(exist_ok=True)

@@ -17,7 +17,7 @@ def from_mapping(cls: type[T], mapping: Mapping[str, Any], *, where: str = "") -
     """Build the dataclass ``cls`` from a (possibly nested) mapping such as a parsed TOML table.
 
     Args:
-        cls: A dataclass; nested dataclass fields, ``tuple[X, ...]``, ``Mapping[str, X]`` and ``X | None`` are understood.
+        cls: A dataclass; its fields may be dataclasses, ``tuple[X, ...]``, ``Mapping[str, X]`` and ``X | None``.
         mapping: Keys are field names; a missing key takes the field's default.
         where: The dotted path of this table, for messages.
 

@@ -22,5 +22,6 @@ def require(module: str, *, extra: str) -> ModuleType:
         return importlib.import_module(module)
     except ImportError as error:
         raise MissingExtraError(
-            f"{module} is needed here but cannot be imported ({error}); install it with: pip install 'stylerec[{extra}]'"
+            f"{module} is needed here but cannot be imported ({error}); "
+            f"install it with: pip install 'stylerec[{extra}]'"
         ) from error

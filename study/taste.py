@@ -28,7 +28,8 @@ class LookTaste:
         looks: Look names.
         lean: (n_users, n_looks) standard deviations above the average user; 0 without history.
         accepted: (n_items, n_looks) whether an item may be shown in a look.
-        loss: (n_items, n_looks) recognisability loss, 1 - semantic cosine to the original; 0 where not accepted.
+        loss: (n_items, n_looks) recognisability loss of the product itself: 1 - structural similarity inside it (a new
+            backdrop is no loss); 0 where not accepted.
     """
 
     looks: tuple[str, ...]
@@ -93,6 +94,6 @@ def _verdicts(study: Study, data: Dataset, looks: tuple[str, ...]) -> tuple[npt.
         rows = frame[(frame["look"] == look) & frame["accepted"]]
         index = data.items.encode(rows["item_id"].to_numpy(dtype=object))
         accepted[index, j] = True
-        if "score_cosine" in rows:
-            loss[index, j] = 1 - rows["score_cosine"].fillna(1.0).to_numpy(np.float32)
+        if "score_ssim" in rows:
+            loss[index, j] = 1 - rows["score_ssim"].fillna(1.0).to_numpy(np.float32)
     return accepted, loss

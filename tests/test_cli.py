@@ -104,16 +104,9 @@ def test_a_second_run_does_no_work_twice(demo: Path) -> None:
 
 def test_style_features_help_on_cold_items(metrics: dict) -> None:
     """The truth of the sample store: pictures carry the style that users buy."""
-    rows = (
-        metrics["offline"]["comparisons_to_ids"]
-        if "comparisons_to_ids" in metrics["offline"]
-        else metrics["offline"]["hybrid_style"]
-    )
-    cold = next(
-        r
-        for r in rows
-        if r["features"] == "original" and r["segment"] == "cold" and r["metric"] == "recall" and r["k"] == 20
-    )
+    rows = [r for r in metrics["offline"]["ablations"] if r["model"] == "hybrid" and r["metric"] == "recall"]
+    cold = next(r for r in rows if r["features"] == "original" and r["segment"] == "cold" and r["k"] == 20)
+    assert cold["baseline"] == "hybrid / none"
     assert cold["low"] > 0
 
 

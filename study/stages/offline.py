@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from evaluation.offline import ModelKey, evaluate
+from evaluation.offline import evaluate
+from evaluation.offline_result import ModelKey, OfflineResult
 from recsys.config import to_mapping
 from recsys.data.catalog import Catalog
 from recsys.data.dataset import Dataset
@@ -35,8 +36,19 @@ def _offline(study: Study) -> Work:
     )
     without_style = [key for key in keys if key.features in (NO_FEATURES, METADATA)]
     baseline = result.best_of(without_style or keys, "recall", max(settings.k), "all")
-    write_json(path, {"split": parts.about} | result.to_json(baseline))
+    found = {"split": parts.about} | result.to_json(baseline)
+    write_json(path, found | {"ablations": _ablations(result, keys)})
     return Work(int(parts.test.frame["user_id"].nunique()), "users")
+
+
+def _ablations(result: OfflineResult, keys: list[ModelKey]) -> list[dict[str, Any]]:
+    """What features add to the same model: each feature set against the model's least."""
+    rows = []
+    for name in dict.fromkeys(key.model for key in keys):
+        own = [key for key in keys if key.model == name]
+        if len(own) > 1:
+            rows += [row for row in result.compare(own[0]) if row["model"] == name]
+    return rows
 
 
 def _inputs(study: Study) -> Any:
