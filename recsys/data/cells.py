@@ -46,11 +46,12 @@ class TextColumn:
         except TypeError:  # lists and arrays cannot be hashed, their texts can
             cells = cells.astype(object).where(cells.notna(), "")
             codes, uniques = pd.factorize(np.array([_text(v) for v in cells], dtype=object))
-        texts = np.empty(len(uniques) + 1, dtype=object)
-        texts[:-1] = _texts(uniques)
-        texts[-1] = ""  # where code -1, a missing cell, points
-        if isinstance(cells.dtype, pd.StringDtype) and (codes >= 0).all():
-            return cls(np.asarray(codes, dtype=np.int64), texts[:-1])
+        gap = bool((codes < 0).any())
+        texts = np.empty(len(uniques) + gap, dtype=object)
+        texts[: len(uniques)] = _texts(uniques)
+        texts[len(uniques) :] = ""  # where code -1, a missing cell, points
+        if isinstance(cells.dtype, pd.StringDtype) and not gap:
+            return cls(np.asarray(codes, dtype=np.int64), texts)
         again, values = pd.factorize(texts)  # 1 and "1" are one id; so are a blank and a missing cell
         return cls(again[np.asarray(codes, dtype=np.int64)], np.asarray(values, dtype=object))
 

@@ -121,8 +121,9 @@ class Interactions:
         sieve.refuse(_repeated(written, sieve.keep, ids, times), "", "exact duplicate of an earlier row")
         require_usable(sieve, raw)
         order = _order(np.flatnonzero(sieve.keep), ids, times)
-        frame = pd.DataFrame({c: pd.Series(t.values[t.codes[order]], dtype=object) for c, t in ids.items()})
-        frame = frame.assign(timestamp=times[order], **{c: v[order] for c, v in values.items()})
+        cells = {c: t.values[t.codes[order]] for c, t in ids.items()} | {"timestamp": times[order]}
+        cells |= {c: v[order] for c, v in values.items()}
+        frame = pd.DataFrame({c: pd.Series(v, dtype=v.dtype) for c, v in cells.items()})  # text as objects
         return cls(frame, join_rejected([raw.rejected, sieve.rejected]), int((~chosen).sum()))
 
     def __len__(self) -> int:
