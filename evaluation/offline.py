@@ -32,8 +32,15 @@ BLOCK_USERS = 8192
 class Ranker(Protocol):
     """What is evaluated: every fitted recommender, and `TableRanker` for lists made elsewhere."""
 
-    users: IdMap
-    items: IdMap
+    @property
+    def users(self) -> IdMap:
+        """Users in index order."""
+        ...
+
+    @property
+    def items(self) -> IdMap:
+        """Items in index order."""
+        ...
 
     def top_items(
         self, user_idx: Ints, *, k: int, exclude_seen: bool = True, allowed: Mask | None = None

@@ -172,7 +172,8 @@ def _gallery(catalog: pd.DataFrame, made: pd.DataFrame, rng: np.random.Generator
     good = shown[~shown["item_id"].isin(rejected)].head(GALLERY_ITEMS - len(bad))
     chosen = pd.concat([good, bad])[["item_id", "title", "category"]]
     by_item = {str(item): rows for item, rows in made[made["item_id"].isin(chosen["item_id"])].groupby("item_id")}
-    return [row | {"looks": _gallery_looks(by_item[row["item_id"]])} for row in chosen.to_dict(orient="records")]
+    rows = zip(*(chosen[c] for c in chosen.columns), strict=True)
+    return [dict(zip(chosen.columns, row, strict=True)) | {"looks": _gallery_looks(by_item[row[0]])} for row in rows]
 
 
 def _gallery_looks(rows: pd.DataFrame) -> list[dict[str, Any]]:
