@@ -9,7 +9,7 @@ from typing import Any
 from markupsafe import Markup
 
 from evaluation.report import plots
-from evaluation.report.formats import MISSING, clean, estimate, finite, interval, number, p_value, plain
+from evaluation.report.formats import MISSING, clean, estimate, finite, number, p_value, plain
 
 Record = Mapping[str, Any]
 
@@ -152,13 +152,14 @@ def _users(averaged: set[Any], counts: Record) -> str:
 
 
 def _cell(row: Record | None, best: float | None) -> Cell:
-    if row is None:
+    """Values of one column carry equally many decimals, so that they can be compared down the column."""
+    if row is None or best is None:
         return Cell(MISSING, "", False, None)
-    low, high = row.get("low"), row.get("high")
-    known = finite(low) is not None and finite(high) is not None
-    text = estimate(row["value"], low, high, sign=False).partition(" [")[0] if known else f"{row['value']:.3f}"
-    leads = best is not None and best > 0 and row["value"] == best
-    return Cell(text, interval(low, high), leads, row["value"])
+    decimals = 3 if best >= 0.05 else 4
+    ends = [finite(row.get(key)) for key in ("low", "high")]
+    brackets = ", ".join(f"{x:.{decimals}f}" for x in ends if x is not None)
+    value = row["value"]
+    return Cell(f"{value:.{decimals}f}", f"[{brackets}]" if None not in ends else "", value == best > 0, value)
 
 
 def _forest(rows: Sequence[Record], segments: Sequence[str], k: int) -> Markup:

@@ -128,8 +128,8 @@ def estimate(value: Any, low: Any, high: Any, *, as_percent: bool = False, sign:
         '+0.012 [0.004, 0.021]'
         >>> estimate(0.0512, 0.013, 0.089, as_percent=True)
         '+5.1% [1.3%, 8.9%]'
-        >>> estimate(0.25, None, None)
-        '+0.25'
+        >>> estimate(0.25, None, None), estimate(0.0001, -0.02, 0.02, as_percent=True)
+        ('+0.25', '0.0% [−2.0%, 2.0%]')
     """
     x, brackets = finite(value), interval(low, high, as_percent=as_percent)
     if x is None:
@@ -138,7 +138,8 @@ def estimate(value: Any, low: Any, high: Any, *, as_percent: bool = False, sign:
         text = percent(x, sign=sign) if as_percent else number(x)
         return text if as_percent or not sign or x <= 0 else f"+{text}"
     head = _fixed(x, float(high) - float(low), as_percent)
-    return f"{'+' if sign and x > 0 else ''}{head} {brackets}"
+    plus = "+" if sign and x > 0 and head.strip("0.%") else ""
+    return f"{plus}{head} {brackets}"
 
 
 def _fixed(x: float, width: float, as_percent: bool) -> str:
