@@ -80,11 +80,11 @@ def _cut_one(image: npt.NDArray[np.uint8]) -> tuple[Floats, float, Floats]:
     lab = rgb_to_lab(image)
     grid = _Grid.of(image.shape[0], image.shape[1])
     studio = _studio(lab, grid)
-    product = _product(lab, studio, grid)
+    product, claimed = _product(lab, studio, grid)
     rgb = np.ascontiguousarray(image.transpose(2, 0, 1), dtype=np.float32)
     background = _surface(rgb, ~product & (studio.difference < 2 * studio.plain), grid)
     alpha, behind = _soft_edge(rgb, product, background, grid)
-    return alpha, _confidence(lab, studio, product, grid), behind
+    return alpha, _confidence(lab, studio, product, claimed, grid), behind
 
 
 # --- the studio: what colour the background has where ------------------------------------------------------------
@@ -184,26 +184,35 @@ def _solve(basis: Floats, values: Floats) -> Floats:
 # --- the product: everything the background does not reach from the border -----------------------------------------
 
 
-def _product(lab: Floats, studio: _Studio, grid: _Grid) -> Bools:
+def _product(lab: Floats, studio: _Studio, grid: _Grid) -> tuple[Bools, Bools]:
+    """The product, and all that was not background before its fringe of shadow and ringing was taken off."""
     plain = _plain(studio, grid.unit)
     soft = _tint_allowed(studio, grid.unit) & (studio.darker < SHADOW) & (studio.darker > -studio.plain)
-    flat = steepness(lab[0], grid.unit) < 2.5
-    may = plain | (soft & flat)
+    may = plain | (soft & (steepness(lab[0], grid.unit) < 2.5))
     reached = _reached(may, grid.unit) | _reached(plain, 0)
     product = ~(grow(reached, grid.unit) & may)
     product = grow(shrink(product, grid.unit), grid.unit) | _large(product & ~plain, 12 * grid.unit**2)
     product = _large(product & ~_windows(plain, product, studio, grid, lab[0]), 0.004 * product.size)
+    claimed = product.copy()
     product &= ~_fringe(product, studio, grid.unit)
-    return product & ~_gap(product, studio, grid.unit)
+    product &= ~_gap(product, studio, grid.unit)
+    return _large(product, 0.003 * product.size), claimed
 
 
 def _fringe(product: Bools, studio: _Studio, unit: int) -> Bools:
     """Studio pixels left along the outline: sharpening overshoot, ringing and shadow, small beside the product's contrast."""
     near = local_maximum(studio.difference, 3 * unit)
-    slight = (studio.difference < 0.3 * near) & (near > 16)
+    far = local_maximum(studio.difference, 8 * unit)
+    strong = studio.difference > 0.5 * far
+    between = shrink(grow(strong, 3 * unit), 3 * unit)  # white stripes of the cloth have colour on both sides
+    slight = (studio.difference < 0.3 * near) & (near > 16) & ~between
     off = ~product
     for _ in range(3 * unit):
         off = off | (grow(off) & slight)
+    if product.any() and np.percentile(studio.difference[product], 15) > 24:  # all of it dark: contact shadows, too
+        contact = (studio.tint < 2) & (studio.darker < 0.6 * far) & ~between
+        for _ in range(6 * unit):
+            off = off | (grow(off) & contact)
     return off & product
 
 
@@ -309,20 +318,22 @@ def _local_mean(rgb: Floats, where: Bools, radius: int) -> tuple[Floats, Bools]:
     return box_mean(rgb * where, radius) / np.maximum(weight, 1e-6), weight > 0.5 / (2 * radius + 1) ** 2
 
 
-def _confidence(lab: Floats, studio: _Studio, product: Bools, grid: _Grid) -> float:
-    """The weakest of five doubts, each 1 when all is well and 0.5 at the limit."""
-    return min(doubts(lab, studio, product, grid).values())
+def _confidence(lab: Floats, studio: _Studio, product: Bools, claimed: Bools, grid: _Grid) -> float:
+    """The weakest of several doubts, each 1 when all is well and 0.5 at the limit."""
+    return min(doubts(lab, studio, product, claimed, grid).values())
 
 
-def doubts(lab: Floats, studio: _Studio, product: Bools, grid: _Grid) -> dict[str, float]:
+def doubts(lab: Floats, studio: _Studio, product: Bools, claimed: Bools, grid: _Grid) -> dict[str, float]:
     """Each reason to doubt a mask, as a confidence in 0..1."""
     unit = grid.unit
     area = float(product.mean())
     inside = local_maximum(np.where(product, studio.mean, 0), 2 * unit)
     outline = product & ~shrink(product, unit)
     weak = float((inside[outline] < 2.5 * studio.calm).mean()) if outline.any() else 1.0
-    outside = ~grow(product, 4 * unit)
-    busy = outside & (steepness(lab[0], unit) > 0.5 + studio.noise / 4)
+    smooth = box_mean(product.astype(np.float32), 3 * unit) > 0.5
+    pale = local_maximum(np.where(product, studio.difference, 0), 3 * unit) < 12
+    ragged = float(((product != smooth) & pale).sum()) / max(float(outline.sum()), 1.0)
+    busy = _detail(studio.darker, ~grow(claimed, 3 * unit), unit) > 0.7 + 0.25 * studio.noise
     left = float(busy.sum()) / max(float(product.sum()), 1.0)
     alike = float((studio.mean[product] < 1.5 * studio.calm).mean()) if product.any() else 1.0
     touches = float((product & grid.ring).sum() / grid.ring.sum())
@@ -330,11 +341,19 @@ def doubts(lab: Floats, studio: _Studio, product: Bools, grid: _Grid) -> dict[st
         "border not even": _ramp(studio.even, 0.35, 0.85),
         "area": min(_ramp(area, 0.0, 0.02), _ramp(1 - area, 0.03, 0.25)),
         "weak outline": _ramp(1 - weak, 0.6, 1.0),
+        "ragged outline": _ramp(1 - ragged, 0.64, 0.96),
         "structure outside": _ramp(1 - left, 0.94, 1.0),
         # In a burnt-out studio white cloth and background are one colour: cloth may be lost, or holes left.
-        "studio inside": _ramp(1 - alike, 0.92 if _burnt_out(lab[0], grid) else 0.8, 1.0),
+        "studio inside": _ramp(1 - alike, 0.92 if _burnt_out(lab[0], grid) else 0.86, 1.0),
         "frame cuts": _ramp(1 - touches, 0.4, 0.9),
     }
+
+
+def _detail(darker: Floats, outside: Bools, unit: int) -> Floats:
+    """How much a pixel outside the product stands out from its surroundings there: seams and hems, not soft shadows."""
+    near, share = (box_mean(np.stack([darker * outside, outside.astype(np.float32)]), r) for r in (unit, 4 * unit))
+    fine = np.abs(near[0] / np.maximum(near[1], 0.05) - share[0] / np.maximum(share[1], 0.05))
+    return np.asarray(fine * outside)
 
 
 def _ramp(value: float, low: float, high: float) -> float:

@@ -50,12 +50,12 @@ class Backdrop:
         return BACKDROPS[kind](*_field(*shape), palette, jitter)
 
     def _contrast(self, product: Floats, rng: Rng) -> Floats:
-        """One of the two palettes whose ground differs most from the product."""
+        """One of the three palettes whose ground differs most from the product."""
         sets = [colours(p) for p in self.palettes]
         grounds = np.stack([rgb_to_lab(s[:2].astype(np.uint8)).mean(axis=1) for s in sets])
         far = np.linalg.norm(grounds - product, axis=1)
-        best = np.argsort(-far, kind="stable")[: max(1, min(2, len(sets)))]
-        best = best[far[best] >= 0.75 * far[best[0]]]
+        best = np.argsort(-far, kind="stable")[: 3]
+        best = best[far[best] >= 0.65 * far[best[0]]]
         return sets[int(best[int(rng.integers(len(best)))])]
 
 
@@ -223,7 +223,8 @@ def _two_tone(x: Floats, y: Floats, palette: Floats, jitter: Floats) -> Floats:
 def _spotlight(x: Floats, y: Floats, palette: Floats, jitter: Floats) -> Floats:
     """A pool of light on a strong colour."""
     radius = np.hypot(x - 0.06 * jitter[0], (y + 0.05 * jitter[1]) * 0.85).astype(np.float32)
-    return _mix(palette[1], palette[0], np.exp(-((radius / np.float32(0.55)) ** 2) * np.float32(1.1)))
+    lit, dim = palette[0] + (255 - palette[0]) * np.float32(0.22), palette[0] * np.float32(0.66)
+    return _mix(dim, lit, np.exp(-((radius / np.float32(0.62)) ** 2)))
 
 
 BACKDROPS: dict[str, Callable[[Floats, Floats, Floats, Floats], Floats]] = {
@@ -286,4 +287,4 @@ def film_grain(shape: tuple[int, int], sigma: float, rng: Rng) -> Floats:
     fine = rng.standard_normal(shape, dtype=np.float32)
     if sigma < 1:
         return fine * np.float32(max(sigma, 0.45))
-    return np.float32(sigma) * (np.float32(0.6) * fine + np.float32(2.4) * box_mean(fine, 1))
+    return np.float32(sigma) * (np.float32(0.7) * fine + np.float32(1.5) * box_mean(fine, 1))
