@@ -117,7 +117,7 @@ def interval(low: Any, high: Any, *, as_percent: bool = False) -> str:
     a, b = finite(low), finite(high)
     if a is None or b is None:
         return ""
-    return f"[{_fixed(a, b - a, as_percent)}, {_fixed(b, b - a, as_percent)}]"
+    return f"[{_fixed(a, a, b, as_percent)}, {_fixed(b, a, b, as_percent)}]"
 
 
 def estimate(value: Any, low: Any, high: Any, *, as_percent: bool = False, sign: bool = True) -> str:
@@ -130,6 +130,8 @@ def estimate(value: Any, low: Any, high: Any, *, as_percent: bool = False, sign:
         '+5.1% [1.3%, 8.9%]'
         >>> estimate(0.25, None, None), estimate(0.0001, -0.02, 0.02, as_percent=True)
         ('+0.25', '0.0% [−2.0%, 2.0%]')
+        >>> estimate(0.07, 0.002, 0.14)  # an end close to 0 is not 0
+        '+0.070 [0.002, 0.140]'
     """
     x, brackets = finite(value), interval(low, high, as_percent=as_percent)
     if x is None:
@@ -137,18 +139,23 @@ def estimate(value: Any, low: Any, high: Any, *, as_percent: bool = False, sign:
     if not brackets:  # nothing says how many digits are real
         text = percent(x, sign=sign) if as_percent else number(x)
         return text if as_percent or not sign or x <= 0 else f"+{text}"
-    head = _fixed(x, float(high) - float(low), as_percent)
+    head = _fixed(x, float(low), float(high), as_percent)
     plus = "+" if sign and x > 0 and head.strip("0.%") else ""
     return f"{plus}{head} {brackets}"
 
 
-def _fixed(x: float, width: float, as_percent: bool) -> str:
-    if as_percent:
-        x, width = 100 * x, 100 * width
-    size = width if width > 0 else abs(x) / 100
+def _decimals(low: float, high: float) -> int:
+    """What the width deserves, one more where an end next to 0 would read as 0."""
+    size = high - low if high > low else abs(high) / 100
     decimals = 1 if size == 0 else min(8, max(0, 1 + math.ceil(-math.log10(size))))
+    hidden = any(x and round(x, decimals) == 0 for x in (low, high))
+    return min(8, decimals + hidden)
+
+
+def _fixed(x: float, low: float, high: float, as_percent: bool) -> str:
     if as_percent:
-        decimals = max(decimals, 1)
+        x, low, high = 100 * x, 100 * low, 100 * high
+    decimals = max(_decimals(low, high), 1 if as_percent else 0)
     text = f"{x:,.{decimals}f}"
     if float(text.replace(",", "")) == 0:
         text = text.removeprefix("-")

@@ -118,7 +118,7 @@ class _Layout:
     label_limit: int
 
 
-LAYOUTS = (_Layout("wide", 760, 214, 178, 26, 0.0, 13, 32), _Layout("narrow", 350, 6, 6, 46, 0.42, 10, 27))
+LAYOUTS = (_Layout("wide", 760, 214, 178, 26, 0.0, 13, 32), _Layout("narrow", 350, 16, 16, 46, 0.42, 10, 27))
 GROUP, AXIS = 34, 30
 
 
