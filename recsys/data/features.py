@@ -190,9 +190,11 @@ def _stem(name: str) -> str:
 
 
 def _refuse_nonfinite(name: str, values: Matrix, chunk: int = 65536) -> None:
-    flat = values.data if sp.issparse(values) else values
+    indptr = None if isinstance(values, np.ndarray) else values.indptr
+    flat = values if indptr is None else values.data
     for start in range(0, len(flat), chunk):
-        part = np.asarray(flat[start : start + chunk])
-        if not np.isfinite(part).all():
-            row = start + int(np.argmin(np.isfinite(part).all(axis=-1) if part.ndim > 1 else np.isfinite(part)))
+        part = np.isfinite(np.asarray(flat[start : start + chunk]))
+        if not part.all():
+            first = start + int(np.argmin(part.all(axis=1) if indptr is None else part))
+            row = first if indptr is None else int(np.searchsorted(indptr, first, side="right")) - 1
             raise DataError(f"block {name!r} has NaN or infinite values, first in row {row}; mend or drop that item")

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from recsys.data import Catalog
@@ -46,6 +46,7 @@ def test_bad_ids_are_refused_with_place_and_reason() -> None:
     }
 
 
+@settings(max_examples=50)
 @given(st.lists(st.text(max_size=3), min_size=1, max_size=30))
 def test_every_row_is_kept_or_refused_once(ids: list[str]) -> None:
     frame = pd.DataFrame({"item_id": pd.Series([*ids, "an id"], dtype=object)})

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from recsys.data import Catalog, Interactions
@@ -60,6 +60,7 @@ IDS = st.sampled_from(["a", "b", "B", "aa", "é", "", "👗"])
 TIMES = st.sampled_from(["2020-01-01", "2020-01-02", "1577836800", "x"])
 
 
+@settings(max_examples=40)
 @given(st.lists(st.tuples(IDS, IDS, TIMES, st.sampled_from(["1", "2", "-1"])), min_size=1, max_size=40))
 def test_order_and_duplicates_as_plain_python_says(rows: list[tuple[str, str, str, str]]) -> None:
     day = {"2020-01-01": 0, "1577836800": 0, "2020-01-02": 1}

@@ -31,7 +31,7 @@ CELL = st.text(st.characters(exclude_categories=("Cs",), exclude_characters="\r"
 ROWS = st.lists(st.tuples(CELL, CELL), min_size=1, max_size=12)
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=60)
 @given(rows=ROWS, delimiter=st.sampled_from(",\t;|"))
 def test_whatever_csv_writes_is_read_back(table, rows: list[tuple[str, str]], delimiter: str) -> None:
     text = io.StringIO()
@@ -42,7 +42,7 @@ def test_whatever_csv_writes_is_read_back(table, rows: list[tuple[str, str]], de
     assert len(raw.rejected) == 0
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=60)
 @given(rows=st.lists(st.integers(1, 4), min_size=1, max_size=30))
 def test_every_line_is_a_row_or_refused_with_its_number(table, rows: list[int]) -> None:
     """Lines of one to four fields under a header of two."""

@@ -1,0 +1,46 @@
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from recsys.data import IdMap
+from recsys.errors import DataError, UnknownIdError
+
+IDS = st.lists(st.text(st.characters(exclude_categories=()), max_size=5), unique=True, max_size=20)
+
+
+@given(IDS, st.randoms())
+def test_any_text_goes_to_its_position_and_back(ids: list[str], random) -> None:
+    index = IdMap.of(ids)
+    asked = random.choices(ids, k=10) if ids else []
+    assert index.encode(asked).tolist() == [ids.index(i) for i in asked]
+    assert index.decode(index.encode(asked)).tolist() == asked
+    assert list(index) == ids
+    assert all(i in index for i in ids)
+
+
+@given(IDS, IDS)
+def test_unknown_ids_are_minus_one_left_out_or_an_error(known: list[str], asked: list[str]) -> None:
+    index = IdMap.of(known)
+    expected = [known.index(i) if i in known else -1 for i in asked]
+    assert index.positions(asked).tolist() == expected
+    assert index.encode(asked, on_unknown="skip").tolist() == [p for p in expected if p >= 0]
+    if -1 in expected:
+        with pytest.raises(UnknownIdError, match=f"{expected.count(-1)} of {len(asked)} ids are unknown"):
+            index.encode(asked)
+
+
+@given(IDS, IDS)
+def test_maps_are_equal_when_ids_and_order_are(first: list[str], second: list[str]) -> None:
+    assert (IdMap.of(first) == IdMap.of(second)) == (first == second)
+
+
+def test_an_id_twice_is_refused() -> None:
+    with pytest.raises(DataError, match="'a' more than once"):
+        IdMap.of(["a", "b", "a"])
+
+
+def test_no_ids_are_a_map_too() -> None:
+    assert len(IdMap.of([])) == 0
+    assert IdMap.of([]).encode([]).dtype == np.int64
+    assert IdMap.of([]).positions(["x"]).tolist() == [-1]
