@@ -61,9 +61,7 @@ class ALS:
 
     def __post_init__(self) -> None:
         if self.factors < 1 or self.iterations < 1:
-            raise ConfigError(
-                f"factors and iterations must be >= 1, got {self.factors} and {self.iterations}"
-            )
+            raise ConfigError(f"factors and iterations must be >= 1, got {self.factors} and {self.iterations}")
         if not (0 <= self.regularization < np.inf and 0 < self.alpha < np.inf):
             raise ConfigError(
                 f"regularization must be >= 0 and alpha > 0, "

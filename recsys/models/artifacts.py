@@ -82,7 +82,9 @@ def load_as(cls: type[M], folder: Path) -> M:
     """
     fitted = load_model(folder)
     if not isinstance(fitted, cls):
-        raise ArtifactError(f"{folder} holds a {fitted.model} model, not {cls.model}; use recsys.load_model")
+        raise ArtifactError(
+            f"{folder} holds a {fitted.model} model, not {cls.model}; use recsys.models.artifacts.load_model"
+        )
     return fitted
 
 
@@ -98,9 +100,7 @@ def _read_manifest(folder: Path) -> dict[str, Any]:
         )
     digest = stable_hash({k: v for k, v in manifest.items() if k != "digest"})
     if set(manifest) != KEYS or manifest["digest"] != digest:
-        raise ArtifactError(
-            f"{path} was changed after it was written (its digest does not fit); fit it again"
-        )
+        raise ArtifactError(f"{path} was changed after it was written (its digest does not fit); fit it again")
     return manifest
 
 
@@ -109,9 +109,7 @@ def _read_arrays(folder: Path, sha256: str) -> Arrays:
     if not path.is_file():
         raise ArtifactError(f"{path} does not exist; fit the model again")
     if file_hash(path) != sha256:
-        raise ArtifactError(
-            f"{path} is truncated or was changed (its SHA-256 does not fit {MANIFEST}); fit it again"
-        )
+        raise ArtifactError(f"{path} is truncated or was changed (its SHA-256 does not fit {MANIFEST}); fit it again")
     try:
         return safetensors.numpy.load_file(path)
     except safetensors.SafetensorError as error:

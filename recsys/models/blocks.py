@@ -78,9 +78,7 @@ class BlockTransform:
         expected = f"{self.n_dims} {'sparse' if self.kind == 'sparse' else 'dense'} columns"
         got = f"{block.shape[1]} {'sparse' if block.is_sparse else 'dense'} columns"
         if expected != got:
-            raise DataError(
-                f"block {self.name!r} has {got}, the model was fitted on {expected}; make it the same way"
-            )
+            raise DataError(f"block {self.name!r} has {got}, the model was fitted on {expected}; make it the same way")
         if block.columns != self.columns:
             ours, theirs = self.columns or ("unnamed",), block.columns or ("unnamed",)
             other = next(((a, b) for a, b in zip(theirs, ours, strict=False) if a != b), (theirs[0], ours[0]))
@@ -133,8 +131,7 @@ def fit_transforms(
         if name not in chosen.names:
             raise ConfigError(unknown_name("feature block in weights", name, chosen.names))
     return tuple(
-        fit_transform(b, weight=weights.get(b.name, 1.0), max_dims=max_dims, whitening=whitening)
-        for b in chosen.blocks
+        fit_transform(b, weight=weights.get(b.name, 1.0), max_dims=max_dims, whitening=whitening) for b in chosen.blocks
     )
 
 
@@ -146,9 +143,7 @@ def check_block_options(weights: Mapping[str, float], max_dims: int, whitening: 
     """
     for name, weight in weights.items():
         if not 0 < weight < np.inf:
-            raise ConfigError(
-                f"the weight of block {name!r} must be > 0, got {weight}; leave the block out instead"
-            )
+            raise ConfigError(f"the weight of block {name!r} must be > 0, got {weight}; leave the block out instead")
     if max_dims < 1 or not 0 <= whitening <= 1:
         raise ConfigError(f"max_dims must be >= 1 and whitening in [0, 1], got {max_dims} and {whitening}")
 

@@ -63,9 +63,7 @@ class FittedContent(FittedModel):
         out = np.zeros((queries[0].shape[0], len(self.items)), np.float32)
         for transform, query, items in zip(self.transforms, queries, self.item_blocks, strict=True):
             cosine = query @ items.T
-            out += (
-                np.float32(transform.weight) / total * (cosine.toarray() if sp.issparse(cosine) else cosine)
-            )
+            out += np.float32(transform.weight) / total * (cosine.toarray() if sp.issparse(cosine) else cosine)
         return out
 
     def arrays(self) -> Arrays:
@@ -114,9 +112,7 @@ class Content:
             DataError: A named block is not in the dataset.
         """
         if not dataset.item_features.blocks:
-            raise ConfigError(
-                "content needs item features, the dataset has none; pass item_features to Dataset.of"
-            )
+            raise ConfigError("content needs item features, the dataset has none; pass item_features to Dataset.of")
         names = self.blocks or None
         # One BLAS thread: the last bits of a sum depend on their number.
         with threadpool_limits(limits=1):
@@ -125,9 +121,7 @@ class Content:
             )
             items = _unit_blocks(transforms, dataset.item_features)
             users = tuple(_profiles(dataset.matrix, block) for block in items)
-        return FittedContent(
-            **fitted_base(self, dataset), transforms=transforms, user_blocks=users, item_blocks=items
-        )
+        return FittedContent(**fitted_base(self, dataset), transforms=transforms, user_blocks=users, item_blocks=items)
 
 
 def _unit_blocks(transforms: Sequence[BlockTransform], table: FeatureTable) -> tuple[Matrix, ...]:

@@ -51,9 +51,7 @@ class FittedModel(ABC):
 
     def _item_vectors(self) -> Scores:
         """(n_items, d) vectors whose cosine is item similarity; a zero vector is like nothing."""
-        raise ConfigError(
-            f"{self.model} knows no similar items; use a model with item vectors (als, content, hybrid)"
-        )
+        raise ConfigError(f"{self.model} knows no similar items; use a model with item vectors (als, content, hybrid)")
 
     def scores(self, users: Iterable[str], items: Iterable[str] | None = None) -> Scores:
         """(n_users, n_items) scores, higher is better, comparable within a row.
@@ -109,9 +107,7 @@ class FittedModel(ABC):
         """
         user_idx = _check_index(user_idx, len(self.users))
         if allowed is not None and np.shape(allowed) != (len(self.items),):
-            raise DataError(
-                f"allowed must have shape ({len(self.items)},), got {np.shape(allowed)}; one flag an item"
-            )
+            raise DataError(f"allowed must have shape ({len(self.items)},), got {np.shape(allowed)}; one flag an item")
         return top_k_blocked(
             self._score_block,
             user_idx,
@@ -135,9 +131,7 @@ class FittedModel(ABC):
         item_idx = self.items.encode(_ids(items, "items"))
         similarity, known = self._item_similarity()
         itself = sp.eye_array(len(self.items), format="csr", dtype=np.float32)
-        found, best = top_k_blocked(
-            similarity, item_idx, k, n_columns=len(self.items), seen=itself, allowed=known
-        )
+        found, best = top_k_blocked(similarity, item_idx, k, n_columns=len(self.items), seen=itself, allowed=known)
         found[~known[item_idx]] = -1
         return _as_recommendations(self.items.ids[item_idx], self.items, found, best)
 
@@ -150,9 +144,7 @@ class FittedModel(ABC):
     def arrays(self) -> Arrays:
         """Learned parameters by name: what an artifact holds beside ids and configuration."""
         own = [
-            f.name
-            for f in dataclasses.fields(self)
-            if f.name not in {g.name for g in dataclasses.fields(FittedModel)}
+            f.name for f in dataclasses.fields(self) if f.name not in {g.name for g in dataclasses.fields(FittedModel)}
         ]
         return {name: getattr(self, name) for name in own}
 
@@ -214,9 +206,7 @@ def unit_rows(values: Scores) -> Scores:
     return np.asarray(values / np.where(norms > 0, norms, 1), dtype=np.float32)
 
 
-def _as_recommendations(
-    queries: npt.NDArray[Any], items: IdMap, found: Ints, best: Scores
-) -> Recommendations:
+def _as_recommendations(queries: npt.NDArray[Any], items: IdMap, found: Ints, best: Scores) -> Recommendations:
     row, rank = np.nonzero(found >= 0)
     return Recommendations.of(queries[row], items.decode(found[row, rank]), best[row, rank], rank + 1)
 

@@ -105,7 +105,7 @@ class HybridModel:
         learning_rate: AdaGrad's, of vectors and feature weights.
         bias_learning_rate: AdaGrad's, of item biases, which start at the log of the number of buyers.
         l2: Penalty on a pair's id vectors.
-        l2_features: Penalty on feature weights.
+        l2_features: Penalty on feature weights; less of it helps cold items and costs warm ones.
         id_dropout: Share of items shown without their id vector, a batch; no effect without features.
         history: Whether a user is also the mean of what they have (needs features).
         blocks: Item feature blocks to use; None uses all, () none.
@@ -132,7 +132,7 @@ class HybridModel:
     learning_rate: float = 0.05
     bias_learning_rate: float = 0.05
     l2: float = 1.0
-    l2_features: float = 0.5
+    l2_features: float = 1.0
     id_dropout: float = 0.5
     history: bool = True
     blocks: tuple[str, ...] | None = None
@@ -159,9 +159,7 @@ class HybridModel:
         if not 0 <= self.id_dropout <= 1:
             raise ConfigError(f"id_dropout must be in [0, 1], got {self.id_dropout}")
         if self.early_stop is not None and not 0 <= self.early_stop < 1:
-            raise ConfigError(
-                f"early_stop must be in [0, 1), got {self.early_stop}; omit it to run all epochs"
-            )
+            raise ConfigError(f"early_stop must be in [0, 1), got {self.early_stop}; omit it to run all epochs")
         check_block_options(self.weights, self.max_dims, self.whitening)
 
     def fit(self, dataset: Dataset) -> FittedHybrid:
@@ -194,9 +192,7 @@ class HybridModel:
         return FittedHybrid(**base, **learned, transforms=transforms, losses=losses)
 
 
-def _finished(
-    p: Parameters, dataset: Dataset, blocks: Sequence[Matrix], sums: Sequence[Matrix]
-) -> dict[str, Any]:
+def _finished(p: Parameters, dataset: Dataset, blocks: Sequence[Matrix], sums: Sequence[Matrix]) -> dict[str, Any]:
     """Training's parameters as vectors: cold ids forgotten, history pooled, users without one averaged."""
     history = dataset.matrix.copy()
     history.eliminate_zeros()

@@ -70,6 +70,4 @@ def _age_days(dataset: Dataset) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
         raise DataError(
             f"half_life_days needs timestamps, {unknown} interactions have none; mend them or omit the decay"
         )
-    return np.asarray(
-        (dataset.timestamp.max() - dataset.timestamp) / np.timedelta64(1, "D"), dtype=np.float64
-    )
+    return np.asarray((dataset.timestamp.max() - dataset.timestamp) / np.timedelta64(1, "D"), dtype=np.float64)

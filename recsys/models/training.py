@@ -71,9 +71,7 @@ class Features:
     def project(self, rows: Tensor, weights: Sequence[Tensor]) -> Tensor:
         """(len(rows), factors): Σ over blocks of block[rows] @ weight; differentiable in the weights."""
         parts = [
-            block[rows] @ weight
-            if isinstance(block, Tensor)
-            else _sparse_product(block[rows.numpy()], weight)
+            block[rows] @ weight if isinstance(block, Tensor) else _sparse_product(block[rows.numpy()], weight)
             for block, weight in zip(self.blocks, weights, strict=True)
         ]
         return torch.stack(parts).sum(dim=0)
@@ -85,9 +83,7 @@ def history_sums(history: sp.csr_array, blocks: Sequence[Matrix]) -> tuple[Matri
     return tuple(pattern @ block for block in blocks)
 
 
-def initial(
-    options: HybridModel, history: sp.csr_array, dims: Sequence[int], rng: torch.Generator
-) -> Parameters:
+def initial(options: HybridModel, history: sp.csr_array, dims: Sequence[int], rng: torch.Generator) -> Parameters:
     """Small random vectors; biases are the log of the number of buyers, 0 for none.
 
     That is the optimum of a softmax over all items where vectors say nothing: training starts at popularity.
@@ -112,9 +108,7 @@ class AdaGrad:
 
     state: dict[int, Tensor] = field(default_factory=dict)
 
-    def step(
-        self, parameter: Tensor, rows: Tensor | None, gradient: Tensor, *, rate: float, l2: float = 0.0
-    ) -> None:
+    def step(self, parameter: Tensor, rows: Tensor | None, gradient: Tensor, *, rate: float, l2: float = 0.0) -> None:
         """Update ``parameter[rows]`` (None: all of it) in place; ``rows`` are distinct."""
         squares = self.state.setdefault(id(parameter), torch.zeros_like(parameter))
         index = slice(None) if rows is None else rows

@@ -50,9 +50,7 @@ def shop(n_users: int = 12, n_items: int = 34, seed: int = 0) -> Dataset:
     weight[-1] = 0
     days = rng.integers(0, 100, len(user_idx)).astype("timedelta64[D]")
     timestamp = np.datetime64("2020-01-01", "ns") + days
-    return Dataset(
-        users, items, user_idx, item_idx, weight, timestamp, feature_table(items), FeatureTable(users)
-    )
+    return Dataset(users, items, user_idx, item_idx, weight, timestamp, feature_table(items), FeatureTable(users))
 
 
 def arrays_equal(a: FittedModel, b: FittedModel) -> bool:

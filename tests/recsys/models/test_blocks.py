@@ -22,9 +22,7 @@ def unit(x):
 def test_embedding_is_pca_with_unit_rows(whitening):
     block = embedding()
     ours = fit_transform(block, max_dims=6, whitening=whitening).apply(block)
-    peer = unit(
-        PCA(6, whiten=bool(whitening), svd_solver="full").fit_transform(block.values.astype(np.float64))
-    )
+    peer = unit(PCA(6, whiten=bool(whitening), svd_solver="full").fit_transform(block.values.astype(np.float64)))
     signs = np.sign((ours * peer).sum(axis=0))
     np.testing.assert_allclose(ours * signs, peer, atol=2e-4)  # the float32 covariance
 
@@ -38,9 +36,7 @@ def test_whitening_spreads_what_few_directions_held():
 
 def test_weight_is_the_length_of_a_row():
     block = embedding()
-    np.testing.assert_allclose(
-        np.linalg.norm(fit_transform(block, weight=0.3).apply(block), axis=1), 0.3, rtol=1e-5
-    )
+    np.testing.assert_allclose(np.linalg.norm(fit_transform(block, weight=0.3).apply(block), axis=1), 0.3, rtol=1e-5)
 
 
 def test_chunks_do_not_change_the_result():

@@ -18,18 +18,14 @@ class TestContent(FeatureContract, ModelContract):
 
 def test_score_is_the_weighted_mean_cosine_to_the_history():
     data = shop()
-    fitted = Content(blocks=("look", "category"), weights={"category": 0.5}, max_dims=12, whitening=0.0).fit(
-        data
-    )
+    fitted = Content(blocks=("look", "category"), weights={"category": 0.5}, max_dims=12, whitening=0.0).fit(data)
     # Without whitening or loss of dimensions, the rotation keeps cosines of centred rows.
     look = data.item_features["look"].values
     look = look - look.mean(axis=0)
     look = look / np.linalg.norm(look, axis=1, keepdims=True)
     category = data.item_features["category"].values.toarray()
     history = data.matrix.toarray()[:11]
-    expected = (
-        cosine_similarity(history @ look, look) + 0.5 * cosine_similarity(history @ category, category)
-    ) / 1.5
+    expected = (cosine_similarity(history @ look, look) + 0.5 * cosine_similarity(history @ category, category)) / 1.5
     np.testing.assert_allclose(fitted.scores(data.users.ids[:11]), expected, atol=1e-5)
 
 

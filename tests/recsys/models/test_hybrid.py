@@ -92,9 +92,7 @@ def test_loss_falls_and_early_stop_ends_where_it_no_longer_does(data):
 
 
 def test_a_diverged_loss_is_an_error_that_says_what_to_do(data):
-    with pytest.raises(
-        DataError, match=r"the loss is (nan|inf) in epoch \d+; lower learning_rate \(1e\+30\)"
-    ):
+    with pytest.raises(DataError, match=r"the loss is (nan|inf) in epoch \d+; lower learning_rate \(1e\+30\)"):
         HybridModel(**QUICK, learning_rate=1e30, bias_learning_rate=1e30).fit(data)
 
 
@@ -148,9 +146,7 @@ def test_features_of_wide_sparse_and_zero_variance_blocks_do_not_break_it(data):
         data.items,
         (
             FeatureBlock("constant", np.ones((34, 4), np.float32)),
-            FeatureBlock(
-                "tags", sp.csr_array(sp.random_array((34, 5000), density=0.01, rng=1, dtype=np.float32))
-            ),
+            FeatureBlock("tags", sp.csr_array(sp.random_array((34, 5000), density=0.01, rng=1, dtype=np.float32))),
         ),
     )
     fitted = HybridModel(**QUICK).fit(dataclasses.replace(data, item_features=table))

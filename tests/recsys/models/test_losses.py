@@ -40,13 +40,9 @@ def test_bpr_and_softmax_equal_numpy():
 def test_a_negative_the_user_has_is_no_negative(name):
     positive, negative, known = example()
     moved = torch.where(known, negative + 50, negative)
-    torch.testing.assert_close(
-        LOSSES[name](positive, negative, known, 9), LOSSES[name](positive, moved, known, 9)
-    )
+    torch.testing.assert_close(LOSSES[name](positive, negative, known, 9), LOSSES[name](positive, moved, known, 9))
     everything = torch.ones_like(known)
-    torch.testing.assert_close(
-        LOSSES[name](positive, negative, everything, 9), torch.zeros(6, dtype=torch.float64)
-    )
+    torch.testing.assert_close(LOSSES[name](positive, negative, everything, 9), torch.zeros(6, dtype=torch.float64))
 
 
 @pytest.mark.parametrize("name", LOSSES)
