@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import os
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -68,15 +69,18 @@ def restyle(
         >>> with tempfile.TemporaryDirectory() as folder:
         ...     made = restyle(["a"], lambda item: encode_jpeg(photo), [builtin_looks()["fashion"]], Path(folder))
         ...     made.frame[["item_id", "look", "image", "accepted"]].iloc[0].tolist()
-        ['a', 'fashion', 'images/fashion/a.jpg', True]
+        ['a', 'fashion', 'images/fashion/a.jpg', np.True_]
     """
     ids, looks = list(ids), list(looks)
     _refuse_twice("item id", ids)
     _refuse_twice("look", [look.name for look in looks])
     table = _Table(ids, looks)
-    with writing(out):
+    with writing(out), ExitStack() as stack:
+        for look in looks:
+            look.painter  # noqa: B018 - networks are loaded and styles encoded once, before the threads start
         heads = [{"recipe": look.recipe, "seed": seed, "quality": quality} for look in looks]
-        journals = [Journal.open(_folder(out, look), head) for look, head in zip(looks, heads, strict=True)]
+        folders = [out / "images" / safe_name(look.name) for look in looks]
+        journals = [stack.enter_context(Journal.open(*both)) for both in zip(folders, heads, strict=True)]
         jobs = _jobs(ids, load, journals, batch)
 
         def work(job: Job) -> Results:
@@ -88,19 +92,12 @@ def restyle(
                     journal.append([made for made in results[k] if made.fresh])
                     table.put(k, job.start, results[k])
                 advance(len(job.ids))
-        for journal in journals:
-            journal.close()
     return table.finish()
 
 
-def _folder(out: Path, look: Look) -> Path:
-    return out / "images" / safe_name(look.name)
-
-
 def _refuse_twice(kind: str, values: Sequence[str]) -> None:
-    index = pd.Index(values, dtype=object)
-    if not index.is_unique:
-        twice = index[index.duplicated()][0]
+    if len(set(values)) < len(values):
+        twice = next(value for value, n in Counter(values).items() if n > 1)
         raise DataError(f"{kind}s must be distinct, got {twice!r} more than once; drop the duplicates")
 
 
@@ -158,7 +155,9 @@ class _Table:
         for i, problem in self.problems[k].items():
             accepted[i], reasons[i] = False, problem
         folder = f"images/{safe_name(look.name)}"
-        paths = [f"{folder}/{safe_name(i)}.jpg" if made else "" for i, made in zip(self.ids, self.drawn[k], strict=True)]
+        paths = [
+            f"{folder}/{safe_name(i)}.jpg" if made else "" for i, made in zip(self.ids, self.drawn[k], strict=True)
+        ]
         columns: dict[str, Any] = {"item_id": _texts(self.ids), "look": _texts([look.name] * len(paths))}
         columns |= {"image": _texts(paths), "accepted": accepted, "reason": _texts(reasons)}
         return pd.DataFrame(columns | {f"score_{name}": value for name, value in scores.items()})

@@ -39,14 +39,11 @@ class Photo:
 
 def scene(photo: Photo, backdrop: Backdrop | None, shadow: Shadow, grade: Grade) -> Floats:
     """What stands behind the product (3, h, w): drawn, or the photo's own studio; toned, shaded, with vignette."""
-    shape = photo.alpha.shape
-    if backdrop is None:
-        ground = photo.background
-    else:
-        ground = backdrop.draw((shape[0], shape[1]), photo.colour(), photo.rng)
+    shape = photo.alpha.shape[0], photo.alpha.shape[1]
+    ground = photo.background if backdrop is None else backdrop.draw(shape, photo.colour(), photo.rng)
     if grade.warmth or grade.fade:
         ground = tone(ground, grade)
-    light = vignette((shape[0], shape[1]), grade.vignette) if grade.vignette else np.float32(1)
+    light = vignette(shape, grade.vignette) if grade.vignette else np.float32(1)
     if shadow.strength:
         light = light * cast_shadow(photo.alpha, shadow)
     return np.asarray(ground * light, np.float32)
@@ -77,23 +74,22 @@ def to_picture(planes: Floats) -> Picture:
     return np.ascontiguousarray(rounded.transpose(1, 2, 0))
 
 
-def repaint(
-    photo: Photo,
-    before: Picture,
-    after: Picture,
-    region: Literal["background", "product", "all"],
-    strength: float,
-    *,
-    keep_colour: bool,
-) -> Picture:
-    """Take ``strength`` of a stylizer's picture inside ``region``; with ``keep_colour`` only its lightness."""
+def mixed(before: Picture, after: Picture, strength: float, *, keep_colour: bool = False) -> Floats:
+    """``strength`` of ``after``, the rest ``before`` (3, h, w); with ``keep_colour`` only the lightness changes."""
     old, new = (p.transpose(2, 0, 1).astype(np.float32) for p in (before, after))
-    if keep_colour:
-        weights = np.array([0.299, 0.587, 0.114], np.float32)[:, None, None]
-        new = old + ((new - old) * weights).sum(axis=0)  # the chroma planes of YCbCr stay, luma is exchanged
-    share = {"background": 1 - photo.alpha, "product": photo.alpha, "all": np.ones_like(photo.alpha)}[region]
-    if region == "background":
-        # On the edge the pixel is product and studio: the studio's colour goes out, the painted one comes in.
-        ground = np.where(photo.alpha > 0, photo.background, old)
-        return to_picture(old + share * np.float32(strength) * (new - ground))
-    return to_picture(old + share * np.float32(strength) * (new - old))
+    change = new - old
+    if keep_colour:  # the chroma planes of YCbCr stay, luma is exchanged
+        change = (change * np.array([0.299, 0.587, 0.114], np.float32)[:, None, None]).sum(axis=0)
+    return np.asarray(old + np.float32(strength) * change, np.float32)
+
+
+def repaint(photo: Photo, before: Picture, painted: Floats, region: Literal["background", "product", "all"]) -> Picture:
+    """Exchange ``region`` of ``before`` for ``painted`` (3, h, w); where alpha excludes it every pixel stays."""
+    if region == "all":
+        return to_picture(painted)
+    old = before.transpose(2, 0, 1).astype(np.float32)
+    if region == "product":
+        return to_picture(old + photo.alpha * (painted - old))
+    # On the edge the pixel is product and studio: the studio's colour goes out, the painted one comes in.
+    ground = np.where(photo.alpha > 0, photo.background, old)
+    return to_picture(old + (1 - photo.alpha) * (painted - ground))

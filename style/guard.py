@@ -13,7 +13,7 @@ from recsys.data.presentation import Presentations
 from recsys.errors import ConfigError, DataError
 from style.base import Images
 from style.lab import Floats, ciede2000, rgb_to_lab
-from style.raster import box_mean, shrink
+from style.raster import box_mean, shrink, steepness
 
 DOUBTFUL = "mask is doubtful"
 """The reason of an item whose product could not be parted from its studio safely."""
@@ -82,7 +82,8 @@ def _scores(before: npt.NDArray[np.uint8], after: npt.NDArray[np.uint8], alpha: 
     inside = shrink(product, 3)  # windows that see nothing of the new background
     ssim = float(similar[inside if inside.sum() >= 16 else product].mean())
     inner = shrink(product, 1)
-    edge = _correlation(*(_edges(plane)[inner if inner.any() else product] for plane in (first, second)))
+    where = inner if inner.any() else product
+    edge = _correlation(_edges(first)[where], _edges(second)[where])
     pixels = before[product], after[product]
     difference = float(np.median(ciede2000(*(rgb_to_lab(p) for p in pixels))))
     return ssim, float(similar.mean()), edge, difference
@@ -107,12 +108,13 @@ def ssim_map(first: Floats, second: Floats, radius: int = 3) -> Floats:
     bias = np.float32(count / (count - 1))
     v1, v2, cov = bias * (s11 - m1 * m1), bias * (s22 - m2 * m2), bias * (s12 - m1 * m2)
     m1, m2 = m1 + np.float32(128), m2 + np.float32(128)
-    return np.asarray((2 * m1 * m2 + c1) * (2 * cov + c2) / ((m1 * m1 + m2 * m2 + c1) * (v1 + v2 + c2)))
+    similar = (2 * m1 * m2 + c1) * (2 * cov + c2) / ((m1 * m1 + m2 * m2 + c1) * (v1 + v2 + c2))
+    return np.asarray(similar, np.float32)
 
 
 def _edges(plane: Floats) -> Floats:
     """Gradient magnitude by central differences."""
-    return np.hypot(*np.gradient(plane)).astype(np.float32)
+    return steepness(plane, 0)
 
 
 def _correlation(first: Floats, second: Floats, floor: float = 4.0) -> float:
@@ -164,14 +166,18 @@ class Guarded(Protocol):
 
 
 def add_cosine(
-    presentations: Presentations, cosine: Mapping[str, Mapping[str, float]], looks: Sequence[Guarded] | Iterable[Guarded]
+    presentations: Presentations,
+    cosine: Mapping[str, Mapping[str, float]],
+    looks: Sequence[Guarded] | Iterable[Guarded],
 ) -> Presentations:
     """Add ``score_cosine`` (look → item → cosine) and refuse what is no longer recognised.
 
     What was refused before stays refused, with its reason; an item without a cosine keeps its verdict.
     """
     frame = presentations.frame.copy()
-    values = [cosine.get(look, {}).get(item, np.nan) for look, item in zip(frame["look"], frame["item_id"], strict=True)]
+    values = [
+        cosine.get(look, {}).get(item, np.nan) for look, item in zip(frame["look"], frame["item_id"], strict=True)
+    ]
     frame["score_cosine"] = np.array(values, dtype=np.float64)
     least = {look.name: look.guard.min_cosine for look in looks}
     limit = frame["look"].map(least).astype(float).fillna(-1.0)

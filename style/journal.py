@@ -1,8 +1,8 @@
 """What has been made already: one line an item beside the pictures, appended batch by batch.
 
-A picture is written to a temporary file and renamed, so it is whole or absent; it is not forced to disk one by one, which
-would take longer than making it. Instead its line holds length and checksum: after a crash or a power loss a picture that
-is missing, short or damaged is found out and made again.
+A picture is written to a temporary file and renamed, so it is whole or absent; it is not forced to disk one by one.
+Instead its line holds length and checksum: after a crash or a power loss a picture that is missing, short or damaged is
+found out and made again.
 """
 
 from __future__ import annotations
@@ -121,8 +121,10 @@ class Journal:
             self._file.flush()
             os.fsync(self._file.fileno())
 
-    def close(self) -> None:
-        """Close the file."""
+    def __enter__(self) -> Journal:
+        return self
+
+    def __exit__(self, *_: object) -> None:
         self._file.close()
 
 
@@ -171,8 +173,6 @@ def writing(folder: Path) -> Iterator[None]:
         yield
     except OSError as error:
         raise ArtifactError(
-            f"cannot write to {error.filename or folder}: {error.strerror or error}; free or open the place and run again, "
-            "finished pictures are kept"
+            f"cannot write to {error.filename or folder}: {error.strerror or error}; free or open the place and "
+            "run again, finished pictures are kept"
         ) from error
-
-

@@ -27,7 +27,7 @@ _LINEAR = _linear_table()
 
 
 def rgb_to_lab(pixels: npt.NDArray[Any]) -> Floats:
-    """sRGB uint8 (…, 3) → CIE Lab float32 (3, …): planes first, so that each is contiguous.
+    """From sRGB uint8 (…, 3) to CIE Lab float32 (3, …): planes first, so that each is contiguous.
 
     Example:
         >>> rgb_to_lab(np.array([255, 0, 0], np.uint8)).round(1).tolist()

@@ -11,16 +11,16 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
-import numpy.typing as npt
 
 from recsys.config import from_mapping, to_mapping
 from recsys.errors import ConfigError, unknown_name
 from recsys.files import file_hash, stable_hash
 from recsys.registry import create, names
 from style.base import Images, StyleCode, Stylizer
-from style.compose import Photo, compose, repaint, scene
+from style.compose import Photo, Picture, compose, mixed, repaint, scene, to_picture
 from style.guard import GuardConfig
 from style.images import decode
+from style.lab import Floats
 from style.mask import Cutout, cut_out
 from style.scene import Backdrop, Grade, Shadow
 
@@ -57,9 +57,9 @@ class Look:
     strength: float = 1.0
     keep_colour: bool = False
     backdrop: Backdrop | None = None
-    shadow: Shadow = Shadow()
-    grade: Grade = Grade()
-    guard: GuardConfig = GuardConfig()
+    shadow: Shadow = field(default_factory=Shadow)
+    grade: Grade = field(default_factory=Grade)
+    guard: GuardConfig = field(default_factory=GuardConfig)
 
     def __post_init__(self) -> None:
         where = f"[looks.{self.name}]"
@@ -73,9 +73,9 @@ class Look:
         if self.stylizer and self.stylizer not in names("stylizers"):
             raise ConfigError(f"{where}: {unknown_name('stylizer', self.stylizer, names('stylizers'))}")
         if self.stylizer and not self.image:
-            raise ConfigError(f"{where} stylizer {self.stylizer!r} needs a style image; add image = \"style.jpg\"")
+            raise ConfigError(f'{where} stylizer {self.stylizer!r} needs a style image; add image = "style.jpg"')
         if self.image and not self.stylizer:
-            raise ConfigError(f"{where} has a style image but no stylizer; add stylizer = \"magenta\"")
+            raise ConfigError(f'{where} has a style image but no stylizer; add stylizer = "magenta"')
         for path in self.image:
             if not Path(path).is_file():
                 raise ConfigError(f"{where} style image {path} does not exist; paths are relative to the study file")
@@ -84,8 +84,10 @@ class Look:
 
     @cached_property
     def recipe(self) -> str:
-        """Hash of all that decides the pixels (style images by content); of the guard only
-        ``min_mask``, below which no picture is made, is among it."""
+        """Hash of all that decides the pixels, style images by content.
+
+        Of the guard only ``min_mask`` is among it, below which no picture is made.
+        """
         table = to_mapping(self)
         for name in ("about", "guard", "image"):
             del table[name]
@@ -102,7 +104,8 @@ class Look:
         return self.backdrop is not None or self.region != "all"
 
     @cached_property
-    def _painter(self) -> tuple[Stylizer, StyleCode] | None:
+    def painter(self) -> tuple[Stylizer, StyleCode] | None:
+        """The stylizer and the code of its style; None without one."""
         if not self.stylizer:
             return None
         made: Stylizer = create("stylizers", self.stylizer, **self.options)
@@ -113,7 +116,7 @@ class Look:
         """Restyle (n, h, w, 3) uint8 photos of the items ``ids`` to the same shape.
 
         What is random in a picture comes from seed, look and item id, so the batch and its order change nothing. Where
-        the mask is doubtful (``cutout.confidence`` below the guard's ``min_mask``) and the look needs it, the photo comes
+        the look needs a mask and it is doubtful (``cutout.confidence`` below the guard's ``min_mask``), the photo comes
         back as it was.
 
         Example:
@@ -124,31 +127,37 @@ class Look:
             ((1, 96, 64, 3), True)
         """
         cut = cut_out(images) if cutout is None else cutout
-        photos = [self._photo(images[i], cut, i, ids[i], seed) for i in range(len(images))]
-        doubtful = self.needs_mask & (cut.confidence < self.guard.min_mask)
-        wanted = [i for i in range(len(images)) if not doubtful[i]]
+        safe = (cut.confidence >= self.guard.min_mask) | (not self.needs_mask)
+        rows = np.flatnonzero(safe).tolist()
+        photos = [self._photo(images[i], cut, i, ids[i], seed) for i in rows]
         out = images.copy()
-        scenes = {i: scene(photos[i], self.backdrop, self.shadow, self.grade) for i in wanted}
-        painted = self._paint([photos[i] for i in wanted], [scenes[i] for i in wanted])
-        for i, picture in zip(wanted, painted, strict=True):
-            out[i] = picture
+        if photos:
+            out[rows] = self._paint(photos, [scene(p, self.backdrop, self.shadow, self.grade) for p in photos])
         return out
 
-    def _photo(self, image: npt.NDArray[np.uint8], cut: Cutout, i: int, item: str, seed: int) -> Photo:
+    def _photo(self, image: Picture, cut: Cutout, i: int, item: str, seed: int) -> Photo:
         rng = np.random.default_rng([seed & 0xFFFFFFFF, int(stable_hash([self.name, item])[:15], 16)])
         planes = np.ascontiguousarray(image.transpose(2, 0, 1), dtype=np.float32)
         return Photo(planes, cut.alpha[i], cut.background[i], rng)
 
-    def _paint(self, photos: list[Photo], scenes: list[Any]) -> list[npt.NDArray[np.uint8]]:
-        plain = [compose(photo, made, self.grade) for photo, made in zip(photos, scenes, strict=True)]
-        if self._painter is None or not plain:
-            return plain
-        stylizer, code = self._painter
-        styled = stylizer.apply(np.stack(plain), code)
+    def _paint(self, photos: Sequence[Photo], scenes: Sequence[Floats]) -> list[Picture]:
+        if self.painter is None or not photos:
+            return [compose(photo, ground, self.grade) for photo, ground in zip(photos, scenes, strict=True)]
+        stylizer, code = self.painter
+        if self.region == "background" and self.backdrop is not None:  # no ghost of the product on its backdrop
+            empty = np.stack([to_picture(ground) for ground in scenes])
+            made = stylizer.apply(empty, code)
+            grounds = [self._mixed(old, new) for old, new in zip(empty, made, strict=True)]
+            return [compose(photo, ground, self.grade) for photo, ground in zip(photos, grounds, strict=True)]
+        plain = [compose(photo, ground, self.grade) for photo, ground in zip(photos, scenes, strict=True)]
+        made = stylizer.apply(np.stack(plain), code)
         return [
-            repaint(photo, before, after, self.region, self.strength, keep_colour=self.keep_colour)
-            for photo, before, after in zip(photos, plain, styled, strict=True)
+            repaint(photo, before, self._mixed(before, after), self.region)
+            for photo, before, after in zip(photos, plain, made, strict=True)
         ]
+
+    def _mixed(self, before: Picture, after: Picture) -> Floats:
+        return mixed(before, after, self.strength, keep_colour=self.keep_colour)
 
 
 def builtin_tables() -> dict[str, dict[str, Any]]:

@@ -21,6 +21,8 @@ CALM = 1.3
 """The same for the mean of 3 × 3 pixels, where noise has cancelled out: what parts white from white."""
 BLEED = 0.22
 """Share of a saturated product's chroma that JPEG's chroma blocks may spill beside it."""
+SMALLEST = 16
+"""Photos with a shorter side have no mask worth trusting."""
 SHADOW = 22.0
 """How much darker (L) than the background a soft shadow may be."""
 TINT = 2.6
@@ -77,6 +79,9 @@ def cut_out(images: Images) -> Cutout:
 
 
 def _cut_one(image: npt.NDArray[np.uint8]) -> tuple[Floats, float, Floats]:
+    if min(image.shape[:2]) < SMALLEST:
+        flat = image.astype(np.float32).transpose(2, 0, 1)
+        return np.zeros(image.shape[:2], np.float32), 0.0, flat
     lab = rgb_to_lab(image)
     grid = _Grid.of(image.shape[0], image.shape[1])
     studio = _studio(lab, grid)
@@ -200,7 +205,7 @@ def _product(lab: Floats, studio: _Studio, grid: _Grid) -> tuple[Bools, Bools]:
 
 
 def _fringe(product: Bools, studio: _Studio, unit: int) -> Bools:
-    """Studio pixels left along the outline: sharpening overshoot, ringing and shadow, small beside the product's contrast."""
+    """Studio pixels left along the outline: overshoot, ringing, shadow; small beside the contrast of the product."""
     near = local_maximum(studio.difference, 3 * unit)
     far = local_maximum(studio.difference, 8 * unit)
     strong = studio.difference > 0.5 * far
@@ -315,7 +320,8 @@ def _soft_edge(rgb: Floats, product: Bools, background: Floats, grid: _Grid) -> 
 def _local_mean(rgb: Floats, where: Bools, radius: int) -> tuple[Floats, Bools]:
     """Mean (3, h, w) of the chosen pixels around each pixel, and where there are any."""
     weight = box_mean(where.astype(np.float32), radius)
-    return box_mean(rgb * where, radius) / np.maximum(weight, 1e-6), weight > 0.5 / (2 * radius + 1) ** 2
+    mean = np.asarray(box_mean(rgb * where, radius) / np.maximum(weight, np.float32(1e-6)), np.float32)
+    return mean, weight > 0.5 / (2 * radius + 1) ** 2
 
 
 def _confidence(lab: Floats, studio: _Studio, product: Bools, claimed: Bools, grid: _Grid) -> float:
@@ -333,7 +339,9 @@ def doubts(lab: Floats, studio: _Studio, product: Bools, claimed: Bools, grid: _
     smooth = box_mean(product.astype(np.float32), 3 * unit) > 0.5
     pale = local_maximum(np.where(product, studio.difference, 0), 3 * unit) < 12
     ragged = float(((product != smooth) & pale).sum()) / max(float(outline.sum()), 1.0)
-    busy = _detail(studio.darker, ~grow(claimed, 3 * unit), unit) > 0.7 + 0.25 * studio.noise
+    beyond = ~grow(claimed, 3 * unit)
+    soft = 0.15 * box_mean(np.where(beyond, studio.darker, 0), 2 * unit)  # a shadow's own slope is no structure
+    busy = _detail(studio.darker, beyond, unit) > 0.7 + 0.25 * studio.noise + soft
     left = float(busy.sum()) / max(float(product.sum()), 1.0)
     alike = float((studio.mean[product] < 1.5 * studio.calm).mean()) if product.any() else 1.0
     touches = float((product & grid.ring).sum() / grid.ring.sum())

@@ -1,7 +1,7 @@
 """Neighbourhood operations on single planes by shifted whole-array steps.
 
-At catalogue sizes (20,000 pixels) they take a tenth of the time of the general filters in `scipy.ndimage`, whose results
-the tests compare them with. Beyond the edge the nearest pixel is repeated.
+At catalogue sizes (20,000 pixels) they take a fraction of the time of the general filters in `scipy.ndimage`, whose
+results the tests compare them with. Beyond the edge the nearest pixel is repeated.
 """
 
 from __future__ import annotations

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import zlib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -48,9 +47,7 @@ def read_photo(load: Callable[[str], bytes], item: str) -> bytes | str:
         return str(error) or type(error).__name__
 
 
-def restyle_batch(
-    job: Job, looks: Sequence[Look], out: Path, *, seed: int, quality: int
-) -> list[list[Made]]:
+def restyle_batch(job: Job, looks: Sequence[Look], out: Path, *, seed: int, quality: int) -> list[list[Made]]:
     """What became of each item, one list a look; pictures are written below ``out``."""
     results: list[list[Made | None]] = [[None] * len(job.ids) for _ in looks]
     wanted: dict[int, list[int]] = {}

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Literal
 
 import numpy as np
 
@@ -54,7 +53,7 @@ class Backdrop:
         sets = [colours(p) for p in self.palettes]
         grounds = np.stack([rgb_to_lab(s[:2].astype(np.uint8)).mean(axis=1) for s in sets])
         far = np.linalg.norm(grounds - product, axis=1)
-        best = np.argsort(-far, kind="stable")[: 3]
+        best = np.argsort(-far, kind="stable")[:3]
         best = best[far[best] >= 0.65 * far[best[0]]]
         return sets[int(best[int(rng.integers(len(best)))])]
 
@@ -147,12 +146,12 @@ def _mix(first: Floats, second: Floats, share: Floats) -> Floats:
 def _soft(value: Floats, width: float) -> Floats:
     """0 below, 1 above zero, smooth over ``width``."""
     t = np.clip(value / np.float32(width) + np.float32(0.5), 0, 1)
-    return t * t * (3 - 2 * t)
+    return np.asarray(t * t * (3 - 2 * t), np.float32)
 
 
 def _pixel(y: Floats) -> float:
     """The size of a pixel, a little wider so that edges are smooth."""
-    return 1.6 / min(y.shape)
+    return 1.6 / float(min(y.shape))
 
 
 # --- the drawings: (x, y, palette (k, 3), jitter (6,)) -> (3, h, w) -----------------------------------------------
@@ -163,7 +162,7 @@ def _studio(x: Floats, y: Floats, palette: Floats, jitter: Floats) -> Floats:
     wall, floor = palette[0], palette[1]
     light = np.float32(1) - np.float32(0.055) * np.hypot(x + 0.35 + 0.1 * jitter[0], y + 0.45).astype(np.float32)
     horizon = y.max() * (0.62 + 0.05 * jitter[1])
-    return _mix(wall, floor, _soft(y - horizon, 0.22)) * light
+    return np.asarray(_mix(wall, floor, _soft(y - horizon, 0.22)) * light, np.float32)
 
 
 def _arch(x: Floats, y: Floats, palette: Floats, jitter: Floats) -> Floats:
@@ -217,7 +216,7 @@ def _two_tone(x: Floats, y: Floats, palette: Floats, jitter: Floats) -> Floats:
     slope = 0.28 * (1 if jitter[0] >= 0 else -1) + 0.1 * jitter[1]
     line = (y - slope * x - 0.22 - 0.1 * jitter[2]).astype(np.float32)
     light = np.float32(1.04) - np.float32(0.10) * np.hypot(x, y + 0.2).astype(np.float32)
-    return _mix(palette[0], palette[1], _soft(line, _pixel(y))) * light
+    return np.asarray(_mix(palette[0], palette[1], _soft(line, _pixel(y))) * light, np.float32)
 
 
 def _spotlight(x: Floats, y: Floats, palette: Floats, jitter: Floats) -> Floats:
@@ -262,9 +261,6 @@ def _shift(plane: Floats, down: int, right: int) -> Floats:
     return out
 
 
-Tone = Literal["scene", "product"]
-
-
 def tone(planes: Floats, grade: Grade, share: float = 1.0) -> Floats:
     """Warm or cool by channel gains and fade, ``share`` of it."""
     warm, fade = np.float32(grade.warmth * share), np.float32(grade.fade * share)
@@ -278,8 +274,8 @@ def tone(planes: Floats, grade: Grade, share: float = 1.0) -> Floats:
 def vignette(shape: tuple[int, int], strength: float) -> Floats:
     """Light (h, w): 1 in the middle, 1 − strength in the corners."""
     x, y = _field(*shape)
-    away = (x / x.max()) ** 2 + (y / y.max()) ** 2
-    return (1 - np.float32(strength / 4) * away * away).astype(np.float32)
+    away = (x / max(x.max(), 1e-6)) ** 2 + (y / max(y.max(), 1e-6)) ** 2
+    return np.asarray(1 - strength / 4 * away * away, np.float32)
 
 
 def film_grain(shape: tuple[int, int], sigma: float, rng: Rng) -> Floats:

@@ -72,7 +72,9 @@ def linear_map(source: Array, target: Array, *, gain: float = GAIN) -> Array:
 
 def _moments(image: npt.NDArray[np.uint8]) -> tuple[Array, Array]:
     pixels = image.reshape(-1, 3)
-    lab = rgb_to_lab(pixels[np.linspace(0, len(pixels) - 1, min(len(pixels), SAMPLE)).astype(np.int64)]).astype(np.float64)
+    lab = rgb_to_lab(pixels[np.linspace(0, len(pixels) - 1, min(len(pixels), SAMPLE)).astype(np.int64)]).astype(
+        np.float64
+    )
     return lab.mean(axis=1), np.cov(lab) if lab.shape[1] > 1 else np.zeros((3, 3))
 
 
@@ -118,4 +120,6 @@ def lab_to_rgb(lab: Array) -> npt.NDArray[np.float32]:
     f = np.stack([fy + lab[1] / 500, fy, fy - lab[2] / 200])
     xyz = np.where(f**3 > 216 / 24389, f**3, (116 * f - 16) * 27 / 24389) * _WHITE.reshape(3, *[1] * (lab.ndim - 1))
     linear = np.clip(np.tensordot(_TO_RGB, xyz, axes=1), 0, 1)
-    return np.asarray(255 * np.where(linear <= 0.0031308, 12.92 * linear, 1.055 * linear ** (1 / 2.4) - 0.055), np.float32)
+    return np.asarray(
+        255 * np.where(linear <= 0.0031308, 12.92 * linear, 1.055 * linear ** (1 / 2.4) - 0.055), np.float32
+    )

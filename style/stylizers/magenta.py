@@ -1,5 +1,6 @@
-"""Magenta's arbitrary style transfer (Ghiasi et al., Exploring the structure of a real-time, arbitrary neural artistic
-stylization network, 2017), the networks of an installed package, called through onnxruntime.
+"""Magenta's arbitrary style transfer: the networks of an installed package, called through onnxruntime.
+
+Source: Ghiasi et al., Exploring the structure of a real-time, arbitrary neural artistic stylization network, 2017.
 """
 
 from __future__ import annotations
