@@ -343,6 +343,8 @@ def doubts(lab: Floats, studio: _Studio, product: Bools, claimed: Bools, grid: _
     soft = 0.15 * box_mean(np.where(beyond, studio.darker, 0), 2 * unit)  # a shadow's own slope is no structure
     busy = _detail(studio.darker, beyond, unit) > 0.7 + 0.25 * studio.noise + soft
     left = float(busy.sum()) / max(float(product.sum()), 1.0)
+    closed = shrink(grow(product, 4 * unit), 4 * unit)  # pale stripes that ran out between dark ones
+    between = float((closed & ~product).sum()) / max(float(product.sum()), 1.0)
     alike = float((studio.mean[product] < 1.5 * studio.calm).mean()) if product.any() else 1.0
     touches = float((product & grid.ring).sum() / grid.ring.sum())
     return {
@@ -350,6 +352,7 @@ def doubts(lab: Floats, studio: _Studio, product: Bools, claimed: Bools, grid: _
         "area": min(_ramp(area, 0.0, 0.02), _ramp(1 - area, 0.03, 0.25)),
         "weak outline": _ramp(1 - weak, 0.6, 1.0),
         "ragged outline": _ramp(1 - ragged, 0.64, 0.96),
+        "cloth between": _ramp(1 - between, 0.6, 1.0),
         "structure outside": _ramp(1 - left, 0.94, 1.0),
         # In a burnt-out studio white cloth and background are one colour: cloth may be lost, or holes left.
         "studio inside": _ramp(1 - alike, 0.92 if _burnt_out(lab[0], grid) else 0.86, 1.0),

@@ -102,8 +102,8 @@ class Canvas:
         fall = np.exp(-((xx - centre[0]) ** 2 + (yy - centre[1]) ** 2) / (2 * radius**2)) * strength * self.alpha
         self.rgb += (np.asarray(colour, np.float32) * self.alpha[..., None] - self.rgb) * fall[..., None]
 
-    def photo(self, *, floor: float | None = None, backdrop: float = 0.965) -> npt.NDArray[np.uint8]:
-        """The finished studio photo: near-white backdrop, soft shadow.
+    def photo(self, *, floor: float | None = None, backdrop: float = 0.845) -> npt.NDArray[np.uint8]:
+        """The finished studio photo: light grey backdrop, so that white cloth stands out from it, and a soft shadow.
 
         Args:
             floor: y of the ground a product stands on; None for a garment photographed flat.
@@ -123,17 +123,16 @@ class Canvas:
 
     def _shadow(self, floor: float | None) -> Floats:
         fallen = ndimage.shift(self.alpha, (5, 4), order=0) if floor is None else self.alpha
-        soft = blur(fallen, 7.0)
+        soft = blur(fallen, 10.0)
         if floor is None:
-            tight = blur(ndimage.shift(self.alpha, (2, 1), order=0), 2.5)
-            return np.asarray(0.17 * soft + 0.12 * tight, np.float32)
+            return np.asarray(0.15 * soft, np.float32)
         y = float(self.place(np.array([[0.0, floor]]))[0, 1])
         row = np.clip(int(y), 4, HEIGHT - 1)
         wide = self.alpha[row - 26 : row].max(axis=0)
         yy = np.arange(HEIGHT, dtype=np.float32)[:, None]
-        contact = ndimage.gaussian_filter1d(wide, 5.0)[None] * np.exp(-0.5 * ((yy - y - 1) / 3.0) ** 2)
-        pool = ndimage.gaussian_filter1d(wide, 16.0)[None] * np.exp(-0.5 * ((yy - y - 2) / 8.0) ** 2)
-        return np.asarray(0.30 * contact + 0.26 * pool + 0.04 * soft, np.float32)
+        contact = ndimage.gaussian_filter1d(wide, 7.0)[None] * np.exp(-0.5 * ((yy - y - 1) / 5.0) ** 2)
+        pool = ndimage.gaussian_filter1d(wide, 18.0)[None] * np.exp(-0.5 * ((yy - y - 2) / 12.0) ** 2)
+        return np.asarray(0.18 * contact + 0.16 * pool + 0.03 * soft, np.float32)
 
     def _raster(
         self, polygons: Sequence[Points], holes: Sequence[Points], *, pad: int

@@ -83,4 +83,4 @@ def draw_item(category: str, mixture: npt.NDArray[np.float64], *, seed: int | li
         drop=kind.drop,
     )
     recipe = draw_recipe(mixture, rng)
-    return canvas.photo(floor=kind.draw(canvas, recipe), backdrop=float(rng.uniform(0.955, 0.97)))
+    return canvas.photo(floor=kind.draw(canvas, recipe), backdrop=float(rng.uniform(0.835, 0.855)))

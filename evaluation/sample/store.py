@@ -23,7 +23,7 @@ from recsys.errors import ConfigError, DataError
 from recsys.files import read_json, write_bytes, write_json
 from recsys.progress import progress
 
-EDITION = 1
+EDITION = 3
 """Changes whenever the same seed would give another store."""
 MARK = ".sample-store.json"
 SHOP = ["item_id", "title", "category", "price", "image", "launched"]
