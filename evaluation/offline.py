@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from evaluation.bootstrap import bootstrap_means
-from evaluation.metrics import METRICS, check_k, coverage, hit_matrix
+from evaluation.metrics import METRICS, check_k, check_lists, coverage, hit_matrix
 from evaluation.offline_result import ModelKey, OfflineResult, SegmentResult, UserValues
 from recsys.data.ids import IdMap
 from recsys.data.interactions import Interactions
@@ -193,6 +193,10 @@ def _lists(key: ModelKey, model: Ranker, users: Ints, allowed: Mask, plan: _Plan
     lists, scores = model.top_items(users, k=k, exclude_seen=plan.exclude_seen, allowed=mask)
     if lists.shape != (len(users), k) or scores.shape != lists.shape:
         raise DataError(f"model {key} gives lists of shape {lists.shape}, expected {(len(users), k)}")
+    try:
+        check_lists(lists, len(allowed))
+    except DataError as error:
+        raise DataError(f"model {key}: {error}") from error
     if np.isnan(scores[lists >= 0]).any():
         raise DataError(f"model {key} gives NaN scores; it has diverged or its features are damaged")
     if not allowed[lists[lists >= 0]].all():

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -143,21 +143,28 @@ class OfflineResult:
             for row in (*_metric_rows(name, part, key), *_share_rows(name, part, key))
         ]
 
-    def compare(self, baseline: ModelKey | str) -> list[dict[str, Any]]:
-        """Paired differences of every model to ``baseline``, user by user.
+    def compare(self, baseline: ModelKey | str, among: Iterable[ModelKey | str] | None = None) -> list[dict[str, Any]]:
+        """Paired differences of every model (or those ``among`` them) to ``baseline``, user by user.
 
         ``difference`` is the mean of model minus baseline with its bootstrap interval; ``p_value`` is from paired
         randomisation, ``p_adjusted`` Holm's over the models of one segment, metric and k; ``n_better`` and
         ``n_worse`` count users.
 
         Raises:
-            ConfigError: The baseline was not evaluated.
+            ConfigError: A model was not evaluated.
         """
+        known = next(iter(self.segments.values())).values
         key = ModelKey.of(baseline)
-        for part in self.segments.values():
-            _look_up("model", key, part.values)
-        parts = {name: part for name, part in self.segments.items() if part.n_users}
-        return [r for name, p in parts.items() for r in _comparisons(name, p, key, self.resamples, self.seed)]
+        others = [ModelKey.of(other) for other in (known if among is None else among)]
+        for name in (key, *others):
+            _look_up("model", name, known)
+        pairs = [(other, key) for other in dict.fromkeys(others) if other != key]
+        return [
+            row
+            for name, part in self.segments.items()
+            if part.n_users and pairs
+            for row in _comparisons(name, part, pairs, self.resamples, self.seed)
+        ]
 
     def notes(self) -> list[str]:
         """How to read the numbers, and what they warn of."""
@@ -221,14 +228,12 @@ def _about(segment: str, key: ModelKey, metric: str, k: int) -> dict[str, Any]:
 
 
 def _comparisons(
-    segment: str, part: SegmentResult, baseline: ModelKey, resamples: int, seed: int
+    segment: str, part: SegmentResult, pairs: Sequence[tuple[ModelKey, ModelKey]], resamples: int, seed: int
 ) -> list[dict[str, Any]]:
-    others = [key for key in part.values if key != baseline]
-    if not others:
-        return []
-    rows = [row for key in others for row in _differences(segment, part, key, baseline)]
-    stacked = np.concatenate([part.values[key] - part.values[baseline] for key in others], axis=1)
-    p_values = sign_flip_p(stacked, resamples=resamples, seed=seed).reshape(len(others), -1)
+    """One row a (model, baseline), metric and k; the pairs are one family."""
+    rows = [row for key, baseline in pairs for row in _differences(segment, part, key, baseline)]
+    stacked = np.concatenate([part.values[key] - part.values[baseline] for key, baseline in pairs], axis=1)
+    p_values = sign_flip_p(stacked, resamples=resamples, seed=seed).reshape(len(pairs), -1)
     adjusted = np.array([holm(list(column)) for column in p_values.T]).T
     for row, p, p_holm in zip(rows, p_values.ravel(), adjusted.ravel(), strict=True):
         row |= {"p_value": float(p), "p_adjusted": float(p_holm)}

@@ -112,7 +112,7 @@ def _value(frame: pd.DataFrame) -> npt.NDArray[np.float64]:
     bad = ~np.isfinite(value)
     if bad.any():
         row = int(np.argmax(bad))
-        raise DataError(f"{name} must be a finite number, got {frame[name].iloc[row]!r} in row {row}")
+        raise DataError(f"{name} must be a finite number, got {str(frame[name].iloc[row])!r} in row {row}")
     return -value if name == "rank" else value
 
 

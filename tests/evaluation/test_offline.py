@@ -1,5 +1,7 @@
-"""Splits, metrics, bootstrap and comparison against closed forms, other libraries and their own claims."""
+"""Oracles: lists small enough to judge by eye, a plain loop over users, and simulation of the comparison's claims."""
 
+import json
+import math
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -7,198 +9,278 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
-from hypothesis.extra import numpy as hnp
-from sklearn.metrics import ndcg_score
 
-from evaluation.bootstrap import bootstrap_means, holm, interval, two_sided_p
-from evaluation.metrics import METRICS, coverage, hit_matrix, ndcg
+from evaluation import offline
+from evaluation.metrics import METRICS, SHARES
 from evaluation.offline import ModelKey, evaluate
-from evaluation.splits import SplitConfig, split
 from recsys.data import IdMap, Interactions
-from recsys.errors import ConfigError, DataError, UnknownIdError
+from recsys.errors import ConfigError, DataError, StylerecError, UnknownIdError
 from recsys.topk import top_k
 
-
-def log(rows: Iterable[tuple[str, str, int]]) -> Interactions:
-    frame = pd.DataFrame(list(rows), columns=["user_id", "item_id", "day"])
-    times = pd.Timestamp("2024-01-01") + pd.to_timedelta(frame["day"], unit="D")
-    return Interactions.from_frame(frame.drop(columns="day").assign(timestamp=times))
+A, B = ModelKey("a"), ModelKey("b", "original")
 
 
-ROWS = [("u", "a", 1), ("v", "b", 2), ("u", "b", 3), ("v", "a", 4), ("u", "c", 5), ("v", "b", 6), ("w", "c", 7)]
-
-
-def test_time_split_puts_all_of_test_after_train_and_counts_what_it_drops() -> None:
-    parts = split(log(ROWS), SplitConfig(quantile=0.5))
-    assert parts.train.frame["item_id"].tolist() == ["a", "b", "b", "a"]
-    assert parts.test.frame[["user_id", "item_id"]].to_numpy().tolist() == [["u", "c"]]
-    assert parts.about["test_after_train"]
-    assert parts.about["test_rows_of_unknown_users"] == 1  # w
-    assert parts.about["test_rows_repeating_train"] == 1  # v bought b again
-    assert parts.about["cold_share_of_test_rows"] == 1.0  # c
-
-
-def test_leave_last_keeps_one_row_of_every_user() -> None:
-    parts = split(log(ROWS), SplitConfig(kind="leave-last", n=1))
-    assert parts.test.frame[["user_id", "item_id"]].to_numpy().tolist() == [["u", "c"]]  # v's last repeats train
-    assert set(parts.train.frame["user_id"]) == {"u", "v", "w"}  # w's only row stays
-
-
-def test_item_cold_holds_out_whole_items() -> None:
-    rows = [(f"u{i % 7}", f"i{i % 10}", i) for i in range(200)]
-    parts = split(log(rows), SplitConfig(kind="item-cold", share=0.3, seed=3))
-    assert not set(parts.train.frame["item_id"]) & set(parts.test.frame["item_id"])
-    assert parts.test.frame["item_id"].nunique() == 3
-
-
-def test_splits_refuse_what_they_cannot_do() -> None:
-    timeless = Interactions.from_frame(pd.DataFrame({"user_id": ["u"], "item_id": ["a"]}))
-    with pytest.raises(DataError, match="needs timestamps"):
-        split(timeless, SplitConfig())
-    with pytest.raises(DataError, match="leaves nothing"):
-        split(log(ROWS[:1]), SplitConfig())
-    with pytest.raises(ConfigError, match="between 0 and 1"):
-        SplitConfig(quantile=1.0)
-
-
-HITS = np.array([[True, False, True, False, False]])
-
-
-@pytest.mark.parametrize(
-    ("metric", "expected"),
-    [
-        ("recall", 2 / 4),  # 2 of 4 relevant
-        ("precision", 2 / 5),
-        ("hit_rate", 1.0),
-        ("mrr", 1.0),
-        ("map", (1 / 1 + 2 / 3) / 4),
-        ("ndcg", (1 + 1 / np.log2(4)) / (1 + 1 / np.log2(3) + 1 / np.log2(4) + 1 / np.log2(5))),
-    ],
-)
-def test_metrics_by_hand(metric: str, expected: float) -> None:
-    assert METRICS[metric].function(HITS, np.array([4]), 5)[0] == pytest.approx(expected, abs=1e-12)
-
-
-def test_a_user_without_relevant_items_has_no_value() -> None:
-    for metric in METRICS.values():
-        assert np.isnan(metric.function(np.zeros((1, 3), bool), np.array([0]), 3)).all()
-
-
-@given(hnp.arrays(bool, st.tuples(st.integers(1, 6), st.just(8)), elements=st.booleans()), st.integers(1, 8))
-def test_metrics_stay_in_range_and_perfect_lists_score_one(hits: npt.NDArray[np.bool_], k: int) -> None:
-    n_relevant = hits.sum(axis=1)
-    for name, metric in METRICS.items():
-        values = metric.function(hits, n_relevant, k)
-        some = values[n_relevant > 0]
-        assert ((some >= 0) & (some <= 1 + 1e-12)).all(), name
-        best = metric.function(-np.sort(-hits.astype(int), axis=1) > 0, n_relevant, k)[n_relevant > 0]
-        assert (best >= some - 1e-12).all(), name
-
-
-def test_ndcg_equals_scikit_learn() -> None:
-    rng = np.random.default_rng(0)
-    relevance = rng.random((50, 30)) < 0.2
-    relevance[:, 0] = True
-    scores = rng.random((50, 30))
-    order = np.argsort(-scores, axis=1)
-    hits = np.take_along_axis(relevance, order, axis=1)
-    ours = ndcg(hits, relevance.sum(axis=1), 10).mean()
-    assert ours == pytest.approx(ndcg_score(relevance, scores, k=10), abs=1e-12)
-
-
-def test_hits_and_coverage_ignore_empty_ranks_and_refuse_repeats() -> None:
-    items = np.array([[2, -1, -1], [0, 1, 2]])
-    hits = hit_matrix(items, np.array([0, 1, 1]), np.array([2, 1, 9]), 10)
-    assert hits.tolist() == [[True, False, False], [False, True, False]]
-    assert coverage(items, 10) == 0.3
-    with pytest.raises(DataError, match="more than once"):
-        hit_matrix(np.array([[1, 1]]), np.array([0]), np.array([1]), 3)
-
-
-def test_bootstrap_interval_covers_the_true_mean_at_its_rate() -> None:
-    rng = np.random.default_rng(1)
-    runs, n = 400, 60
-    covered = 0
-    for i in range(runs):
-        low, high = interval(bootstrap_means(rng.exponential(size=(n, 1)), resamples=400, seed=i))
-        covered += int(low[0] <= 1.0 <= high[0])
-    # nominal 95 %; percentile intervals of a skewed mean at n = 60 lose a little; 4 standard errors of 400 runs = 4.4 %
-    assert 0.95 - 0.065 <= covered / runs <= 0.95 + 0.044
-
-
-def test_equal_models_are_called_different_at_the_nominal_rate() -> None:
-    rng = np.random.default_rng(2)
-    runs = 400
-    p = [two_sided_p(bootstrap_means(rng.normal(size=(80, 1)), resamples=400, seed=i))[0] for i in range(runs)]
-    assert np.mean(np.array(p) < 0.05) <= 0.05 + 4 * np.sqrt(0.05 * 0.95 / runs)
-
-
-def test_bootstrap_does_not_depend_on_its_block_and_holm_is_monotone() -> None:
-    values = np.random.default_rng(0).normal(size=(30, 2))
-    whole, parts = (bootstrap_means(values, resamples=50, seed=1, block=b) for b in (50, 7))
-    assert np.allclose(whole, parts, rtol=1e-12)  # same counts; products are summed in another order
-    assert holm([0.01, 0.02, 0.03, 0.005]) == pytest.approx([0.03, 0.04, 0.04, 0.02])  # by hand
+def later(pairs: Iterable[tuple[int, int]], weight: float | list[float] = 1.0) -> Interactions:
+    frame = pd.DataFrame([(f"u{u}", f"i{i}") for u, i in pairs], columns=["user_id", "item_id"])
+    times = pd.date_range("2024-01-01", periods=len(frame), freq="s")  # so that a pair may come twice
+    return Interactions.from_frame(frame.assign(weight=weight, timestamp=times))
 
 
 class Fixed:
-    """A recommender with a given score matrix."""
+    """A recommender with given scores that counts how often it is asked."""
 
-    def __init__(self, scores: npt.ArrayLike) -> None:
+    def __init__(self, scores: npt.ArrayLike, seen: npt.ArrayLike = False) -> None:
         self.matrix = np.asarray(scores, np.float32)
-        self.users, self.items = (IdMap.of(f"{p}{i}" for i in range(n)) for p, n in zip("ui", self.matrix.shape, strict=True))
+        self.seen = np.broadcast_to(np.asarray(seen, bool), self.matrix.shape)
+        self.users = IdMap.of(f"u{u}" for u in range(self.matrix.shape[0]))
+        self.items = IdMap.of(f"i{i}" for i in range(self.matrix.shape[1]))
+        self.asked: list[int] = []
 
     def top_items(self, user_idx: Any, *, k: int, exclude_seen: bool = True, allowed: Any = None) -> Any:
+        self.asked.append(len(user_idx))
         scores = self.matrix[user_idx].copy()
+        if exclude_seen:
+            scores[self.seen[user_idx]] = -np.inf
         if allowed is not None:
             scores[:, ~allowed] = -np.inf
         return top_k(scores, k)
 
 
-TEST = log([("u0", "i0", 1), ("u0", "i3", 1), ("u1", "i1", 1)])
+# Users 0, 1 and 2 rank the items 0, 1, 2, 3 in this order; items 2 and 3 are cold.
+DOWN = Fixed([[4, 3, 2, 1]] * 3)
+UP = Fixed([[1, 2, 3, 4]] * 3)
 WARM = np.array([True, True, False, False])
+TEST = later([(0, 0), (0, 3), (1, 1), (2, 2)])
 
 
-def test_segments_limit_candidates_and_relevant_items() -> None:
-    models: Any = {ModelKey("m"): Fixed([[4, 3, 2, 1], [4, 3, 2, 1]])}
-    result = evaluate(models, TEST, warm=WARM, ks=(1, 2), resamples=100)
-    assert result.mean(ModelKey("m"), "recall", 2, "all") == pytest.approx((1 / 2 + 1) / 2)
-    assert result.mean(ModelKey("m"), "recall", 1, "warm") == pytest.approx(0.5)  # i0 for u0, not i1 for u1
-    assert result.mean(ModelKey("m"), "recall", 2, "cold") == 1.0  # i3 among i2, i3
-    assert result.segments["cold"].n_users == 1
-    assert result.segments["cold"].n_without == 1
-    row = next(r for r in result.rows() if r["segment"] == "all" and r["metric"] == "cold_share" and r["k"] == 2)
-    assert row["value"] == 0.0
+def test_every_segment_limits_candidates_and_relevant_items() -> None:
+    result = evaluate({A: DOWN}, TEST, warm=WARM, ks=(1, 2), resamples=50)
+    # all: u0 has i0, i3 and sees i0, i1; u1 has i1; u2 has i2.
+    assert result.user_values(A, "recall", 2).tolist() == [0.5, 1.0, 0.0]
+    assert result.user_values(A, "recall", 1).tolist() == [0.5, 0.0, 0.0]
+    # warm: among i0, i1 user 0 has only i0 left to find; user 2 has nothing.
+    assert result.user_values(A, "recall", 1, "warm").tolist() == [1.0, 0.0]
+    # cold: among i2, i3 user 0 finds i3 at rank 2 and user 2 finds i2 at rank 1.
+    assert result.user_values(A, "mrr", 2, "cold").tolist() == [0.5, 1.0]
+    assert result.counts() == {
+        "all": {"averaged": 3, "without_relevant": 0, "candidates": 4, "relevant_items": 4},
+        "warm": {"averaged": 2, "without_relevant": 1, "candidates": 2, "relevant_items": 2},
+        "cold": {"averaged": 2, "without_relevant": 1, "candidates": 2, "relevant_items": 2},
+    }
 
 
-def test_a_better_model_is_found_better() -> None:
+def test_shares_of_lists() -> None:
+    result = evaluate({A: DOWN, B: Fixed(np.zeros((3, 4)))}, TEST, warm=WARM, ks=(1, 3, 5), resamples=50)
+    shares = result.segments["all"].shares
+    assert [shares[A]["coverage", k] for k in (1, 3, 5)] == [0.25, 0.75, 1.0]
+    assert [shares[A]["filled", k] for k in (1, 3, 5)] == [1.0, 1.0, 0.8]  # 4 items for 5 ranks
+    assert shares[A]["cold_share", 3] == pytest.approx(1 / 3)  # i0, i1, i2: one cold
+    assert [shares[B]["undecided", k] for k in (1, 3)] == [0.0, 1.0]  # one item decides nothing
+    assert shares[A]["undecided", 3] == 0.0
+    assert any("b / original have equal scores" in note for note in result.notes())
+
+
+def test_seen_items_are_left_out_unless_repeats_count() -> None:
+    bought = Fixed([[4, 3, 2, 1]], seen=[[True, False, False, False]])
+    again = later([(0, 0)])
+    without = evaluate({A: bought}, again, segments=("all",), ks=(1,), resamples=50)
+    assert without.mean(A, "recall", 1) == 0.0
+    repeats = evaluate({A: bought}, again, segments=("all",), ks=(1,), resamples=50, exclude_seen=False)
+    assert repeats.mean(A, "recall", 1) == 1.0
+
+
+def test_a_pair_counts_once_and_weightless_rows_do_not() -> None:
+    test = later([(0, 0), (0, 0), (0, 3), (1, 1)], weight=[1, 1, 0, 0])
+    result = evaluate({A: DOWN}, test, segments=("all",), ks=(2,), resamples=50)
+    assert result.user_values(A, "recall", 2).tolist() == [1.0]  # i0 is all of user 0's
+    assert result.counts()["all"]["without_relevant"] == 1  # user 1 is shown
+
+
+def plain_values(scores: Any, relevant: list[set[int]], allowed: Any, k: int) -> dict[str, list[float]]:
+    found: dict[str, list[float]] = {"recall": [], "ndcg": [], "map": []}
+    for row, mine in zip(scores, relevant, strict=True):
+        mine = {i for i in mine if allowed[i]}
+        if mine:
+            ranked = sorted(np.flatnonzero(allowed), key=lambda i: (-row[i], i))[:k]
+            ranks = [r for r, i in enumerate(ranked, 1) if i in mine]
+            best = min(k, len(mine))
+            found["recall"].append(len(ranks) / len(mine))
+            ideal = sum(1 / math.log2(r + 1) for r in range(1, best + 1))
+            found["ndcg"].append(sum(1 / math.log2(r + 1) for r in ranks) / ideal)
+            found["map"].append(sum(j / r for j, r in enumerate(ranks, 1)) / best)
+    return found
+
+
+@pytest.mark.parametrize("block", [1, 7, 1000])
+def test_blocks_of_users_agree_with_a_loop_over_them(block: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(offline, "BLOCK_USERS", block)
+    rng = np.random.default_rng(0)
+    scores, warm = rng.integers(0, 30, size=(25, 40)), rng.random(40) < 0.6
+    relevant = [set(rng.choice(40, size=rng.integers(1, 8), replace=False).tolist()) for _ in range(25)]
+    model = Fixed(scores)
+    test = later([(u, i) for u, items in enumerate(relevant) for i in items])
+    result = evaluate({A: model}, test, warm=warm, ks=(3, 10), resamples=20)
+    for segment, allowed in {"all": warm | ~warm, "warm": warm, "cold": ~warm}.items():
+        for k in (3, 10):
+            for metric, values in plain_values(scores, relevant, allowed, k).items():
+                np.testing.assert_allclose(result.user_values(A, metric, k, segment), values, rtol=1e-6)  # float32
+    assert max(model.asked) <= block
+    # One pass a segment serves six metrics and both k: each averaged user is asked for once a segment.
+    assert sum(model.asked) == sum(part["averaged"] for part in result.counts().values())
+
+
+def test_rows_and_comparisons_are_what_the_report_reads() -> None:
+    result = evaluate({A: DOWN, B: UP}, TEST, warm=WARM, ks=(1, 2), resamples=50)
+    found = json.loads(json.dumps(result.to_json(A), allow_nan=False))
+    assert found["baseline"] == "a / none"
+    assert len(found["rows"]) == 2 * 3 * 2 * (len(METRICS) + len(SHARES)) - 2 * 2 * 2  # cold_share: in "all" only
+    for row in found["rows"]:
+        assert set(row) == set(
+            ["model", "features", "segment", "metric", "k", "value", "low", "high", "n_users", "denominator"]
+        )
+        if row["metric"] in METRICS:
+            assert 0 <= row["low"] <= row["value"] + 1e-6
+            assert row["value"] <= row["high"] + 1e-6 <= 1 + 2e-6
+    assert {r["denominator"] for r in found["rows"] if r["metric"] == "map"} == {"min(k, the user's relevant items)"}
+    assert len(found["comparisons"]) == 3 * 2 * len(METRICS)
+    for row in found["comparisons"]:
+        key = (row["metric"], row["k"], row["segment"])
+        assert row["difference"] == pytest.approx(result.mean(B, *key) - result.mean(A, *key), abs=1e-7)
+        assert row["low"] <= row["difference"] + 1e-6 <= row["high"] + 2e-6
+        assert row["n_better"] + row["n_worse"] <= row["n_users"]
+        assert row["p_value"] <= row["p_adjusted"] <= 1
+
+
+def test_holm_is_over_the_models_of_one_segment_metric_and_k() -> None:
+    rng = np.random.default_rng(1)
+    truth = rng.random((80, 30))
+    test = later([(u, i) for u in range(80) for i in np.argsort(-truth[u])[:3]])
+    models = {f"m{j}": Fixed(truth + noise * rng.random((80, 30))) for j, noise in enumerate((9, 5, 3, 9))}
+    result = evaluate(models, test, segments=("all",), ks=(5, 10), resamples=200)
+    for metric in METRICS:
+        family = [r for r in result.compare("m0") if (r["metric"], r["k"]) == (metric, 5)]
+        raw = sorted(r["p_value"] for r in family)
+        expected = np.minimum(np.maximum.accumulate([3 * raw[0], 2 * raw[1], raw[2]]), 1)  # Holm by hand
+        assert sorted(r["p_adjusted"] for r in family) == pytest.approx(expected)
+    alone = result.compare("m0", among=["m2"])
+    assert {r["model"] for r in alone} == {"m2"}
+    assert all(r["p_adjusted"] == r["p_value"] for r in alone)
+
+
+def test_a_better_model_is_found_better_and_best() -> None:
     rng = np.random.default_rng(0)
     truth = rng.random((200, 40))
-    later = log([(f"u{u}", f"i{i}", 1) for u in range(200) for i in np.argsort(-truth[u])[:3]])
-    models: Any = {
-        ModelKey("good"): Fixed(truth + 0.3 * rng.random((200, 40))),
-        ModelKey("bad"): Fixed(rng.random((200, 40))),
-        ModelKey("twin"): Fixed(rng.random((200, 40))),
+    test = later([(u, i) for u in range(200) for i in np.argsort(-truth[u])[:3]])
+    models = {
+        "good": Fixed(truth + 0.3 * rng.random((200, 40))),
+        "bad": Fixed(rng.random((200, 40))),
+        "twin": Fixed(rng.random((200, 40))),
     }
-    result = evaluate(models, later, warm=np.ones(40, bool), ks=(10,), resamples=500)
+    result = evaluate(models, test, warm=np.ones(40, dtype=bool), ks=(10,), resamples=500)
     assert result.best_of(models, "recall", 10) == ModelKey("good")
-    found = {r["model"]: r for r in result.compare(ModelKey("bad")) if r["metric"] == "recall" and r["segment"] == "all"}
+    assert result.best_of(["twin", "bad", "twin"], "recall", 10).model in {"twin", "bad"}
+    rows = result.compare("bad")
+    found = {r["model"]: r for r in rows if r["metric"] == "recall" and r["segment"] == "all"}
     assert found["good"]["low"] > 0
     assert found["good"]["p_adjusted"] < 0.05
     assert found["twin"]["low"] < 0 < found["twin"]["high"]
-    assert "cold" not in result.segments
+    # Everything is warm: the cold segment is counted and shown, and has no rows.
+    assert result.counts()["cold"] == dict(averaged=0, without_relevant=200, candidates=0, relevant_items=0)
+    assert not [r for r in (*rows, *result.rows()) if r["segment"] == "cold"]
+    assert any(note.startswith("Nobody in the test has a relevant item") for note in result.notes())
+    with pytest.raises(DataError, match="no best model in segment 'cold'"):
+        result.best_of(models, "recall", 10, "cold")
 
 
-@pytest.mark.parametrize(
-    ("change", "error", "message"),
-    [
-        (lambda: evaluate({}, TEST, warm=WARM), DataError, "no models"),
-        (lambda: evaluate({ModelKey("m"): Fixed(np.full((2, 4), np.nan))}, TEST, warm=WARM), DataError, "NaN"),  # type: ignore[dict-item]
-        (lambda: evaluate({ModelKey("m"): Fixed(np.ones((2, 4)))}, TEST, warm=WARM, ks=(0,)), ConfigError, "k must be"),  # type: ignore[dict-item]
-        (lambda: evaluate({ModelKey("m"): Fixed(np.ones((1, 4)))}, TEST, warm=WARM), UnknownIdError, "u1"),  # type: ignore[dict-item]
-    ],
-)
-def test_bad_input_is_refused(change: Callable[[], Any], error: type[Exception], message: str) -> None:
+def test_equally_good_models_are_called_different_at_the_nominal_rate() -> None:
+    runs, called, outside = 120, 0, 0
+    for i in range(runs):
+        rng = np.random.default_rng(i)
+        test = later([(u, int(rng.integers(30))) for u in range(100)])
+        models = {name: Fixed(rng.random((100, 30))) for name in "ab"}
+        result = evaluate(models, test, segments=("all",), ks=(10,), resamples=399, seed=10_000 + i)
+        row = next(r for r in result.compare("a") if r["metric"] == "ndcg")
+        called += row["p_value"] <= 0.05
+        outside += not row["low"] <= 0 <= row["high"]
+    bound = 0.05 + 3.5 * math.sqrt(0.05 * 0.95 / runs)  # Monte-Carlo
+    assert called / runs <= bound
+    assert outside / runs <= bound + 0.02  # bootstrap intervals are a little short at 100 users
+
+
+def test_same_seed_same_result() -> None:
+    first, again = (evaluate({A: DOWN, B: UP}, TEST, warm=WARM, resamples=50, seed=3).to_json(A) for _ in range(2))
+    assert first == again
+
+
+def nan_scores(scores: npt.ArrayLike) -> Fixed:
+    """Lists as they should be, with one broken score."""
+    model = Fixed(scores)
+    inner = model.top_items
+
+    def top_items(user_idx: Any, **rest: Any) -> Any:
+        lists, best = inner(user_idx, **rest)
+        best[0, 0] = np.nan
+        return lists, best
+
+    model.top_items = top_items  # type: ignore[method-assign]
+    return model
+
+
+def answers(lists: Any) -> Fixed:
+    """Says the same whatever it is asked."""
+    model = Fixed(np.zeros((3, 4)))
+    array = np.asarray(lists, dtype=np.int64)
+    model.top_items = lambda user_idx, **rest: (array, np.ones(array.shape, np.float32))  # type: ignore[method-assign]
+    return model
+
+
+Case = tuple[Callable[[], Any], type[StylerecError], str]
+REFUSED: list[Case] = [
+    (lambda: evaluate({}, TEST, warm=WARM), DataError, "no models were given"),
+    (
+        lambda: evaluate({A: DOWN}, Interactions(TEST.frame[:0], TEST.rejected), warm=WARM),
+        DataError,
+        "test side is empty",
+    ),
+    (lambda: evaluate({A: DOWN}, later([(0, 0)], weight=0.0), warm=WARM), DataError, "no test row is relevant"),
+    (lambda: evaluate({A: DOWN}, later([(0, 0)]), warm=WARM, segments=("cold",)), DataError, "among the cold items"),
+    (lambda: evaluate({A: DOWN}, TEST, warm=WARM, ks=(10, 0)), ConfigError, "k must be >= 1"),
+    (lambda: evaluate({A: DOWN}, TEST, warm=WARM, segments=("cool",)), ConfigError, "did you mean 'cold'"),
+    (lambda: evaluate({A: DOWN}, TEST), ConfigError, "pass warm=dataset.is_warm"),
+    (lambda: evaluate({A: DOWN}, TEST, warm=WARM[:2]), DataError, r"warm must have shape \(4,\), got \(2,\)"),
+    (lambda: evaluate({A: DOWN}, later([(9, 0)]), warm=WARM), UnknownIdError, "'u9'"),
+    (lambda: evaluate({A: DOWN}, later([(0, 9)]), warm=WARM), UnknownIdError, "'i9'"),
+    (
+        lambda: evaluate({A: DOWN, B: Fixed(np.ones((3, 5)))}, TEST, warm=WARM),
+        DataError,
+        "b / original was fitted on other",
+    ),
+    (lambda: evaluate({"a": DOWN, "a / none": UP}, TEST, warm=WARM), ConfigError, "names must be distinct"),
+    (lambda: evaluate({A: nan_scores(np.ones((3, 4)))}, TEST, warm=WARM), DataError, "a / none gives NaN scores"),
+    (
+        lambda: evaluate({A: answers([[1, 1]] * 3)}, TEST, warm=WARM, ks=(2,)),
+        DataError,
+        "model a / none: row 0 recommends item index 1 more than once",
+    ),
+    (
+        lambda: evaluate({A: answers([[1, 4]] * 3)}, TEST, warm=WARM, ks=(2,)),
+        DataError,
+        "model a / none: lists must hold item indices",
+    ),
+    (lambda: evaluate({A: answers([[1, 2]] * 3)}, TEST, warm=WARM), DataError, r"shape \(3, 2\), expected \(3, 20\)"),
+    (
+        lambda: evaluate({A: answers([[2, 3]] * 2)}, TEST, warm=WARM, ks=(2,), segments=("warm",)),
+        DataError,
+        "outside the candidates",
+    ),
+    (lambda: evaluate({A: DOWN}, TEST, warm=WARM, resamples=0), ConfigError, "resamples must be >= 1"),
+    (lambda: evaluate({A: DOWN}, TEST, warm=WARM).compare("als"), ConfigError, "unknown model 'als / none'"),
+    (lambda: evaluate({A: DOWN}, TEST, warm=WARM).mean(A, "recal", 10), ConfigError, "did you mean 'recall@10'"),
+    (lambda: evaluate({A: DOWN}, TEST, warm=WARM).best_of([], "recall", 10), DataError, "no models were given"),
+]
+
+
+@pytest.mark.parametrize(("call", "error", "message"), REFUSED, ids=[message for *_, message in REFUSED])
+def test_bad_input_is_refused_by_name(call: Callable[[], Any], error: type[StylerecError], message: str) -> None:
     with pytest.raises(error, match=message):
-        change()
+        call()

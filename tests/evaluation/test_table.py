@@ -1,0 +1,78 @@
+"""Oracle: a model evaluated through a table of its own recommendations has the values it has by itself."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from evaluation.offline import evaluate
+from evaluation.table import TableRanker
+from recsys.data import Catalog, Dataset, Interactions
+from recsys.errors import DataError, UnknownIdError
+from recsys.models.popularity import Popularity
+
+ITEMS = [f"i{i:02d}" for i in range(30)]
+
+
+@pytest.fixture(scope="module")
+def train() -> Dataset:
+    rng = np.random.default_rng(0)
+    rows = {"user_id": [f"u{u}" for u in rng.integers(0, 40, 300)], "item_id": rng.choice(ITEMS[:20], size=300)}
+    catalog = Catalog.from_frame(pd.DataFrame({"item_id": ITEMS}))
+    return Dataset.of(Interactions.from_frame(pd.DataFrame(rows)), catalog)
+
+
+@pytest.mark.parametrize("column", ["rank", "score"])
+def test_a_model_and_the_table_of_its_lists_are_equal(train: Dataset, column: str) -> None:
+    model = Popularity().fit(train)
+    table = model.recommend(train.users, k=30, exclude_seen=False).to_frame()
+    table = table[["user_id", "item_id", column]].sample(frac=1, random_state=0)  # rows come in any order
+    rng = np.random.default_rng(1)
+    test = pd.DataFrame({"user_id": rng.choice(train.users.ids, size=200), "item_id": rng.choice(ITEMS, size=200)})
+    found = evaluate(
+        {"model": model, "table": TableRanker.from_frame(table, train)},
+        Interactions.from_frame(test),
+        warm=train.is_warm,
+        ks=(3, 10),
+        resamples=20,
+    )
+    for part in found.segments.values():
+        ours, theirs = part.values.values()
+        np.testing.assert_array_equal(ours, theirs)
+    assert {r["difference"] for r in found.compare("model")} == {0.0}
+
+
+def test_short_tables_give_short_lists(train: Dataset) -> None:
+    user = train.users.ids[0]
+    seen = train.items.ids[train.matrix[[0], :].nonzero()[1][0]]
+    others = [i for i in ITEMS if i not in set(train.items.ids[train.matrix[[0], :].nonzero()[1]])]
+    table = pd.DataFrame({"user_id": user, "item_id": [seen, others[0], others[1]], "score": [3, 2, 1]})
+    ranker = TableRanker.from_frame(table, train)
+    lists, scores = ranker.top_items(np.array([1, 0]), k=3)
+    assert lists[0].tolist() == [-1, -1, -1]  # no rows for this user
+    assert train.items.decode(lists[1, :2]).tolist() == others[:2]
+    assert lists[1, 2] == -1
+    assert scores[1].tolist() == [2, 1, -np.inf]
+    with_seen, _ = ranker.top_items(np.array([0]), k=2, exclude_seen=False)
+    assert train.items.decode(with_seen[0]).tolist() == [seen, others[0]]
+
+
+@pytest.mark.parametrize(
+    ("columns", "message"),
+    [
+        ({"item_id": ["i00"]}, "need columns user_id, item_id and rank or score, got user_id, item_id"),
+        ({"item_id": ["i00", "i01"], "score": [1, np.nan]}, "score must be a finite number, got 'nan' in row 1"),
+        ({"item_id": ["i00", "i01"], "rank": ["1", "two"]}, "rank must be a finite number, got 'two' in row 1"),
+        ({"item_id": ["i00", "i01", "i00"], "score": [3, 2, 1]}, "'i00' more than once"),
+        ({"item_id": ["i00", "i01"], "rank": [1, 1]}, "two items of rank 1; ranks must be distinct"),
+    ],
+)
+def test_tables_that_cannot_be_judged(train: Dataset, columns: dict[str, list[object]], message: str) -> None:
+    with pytest.raises(DataError, match=message):
+        TableRanker.from_frame(pd.DataFrame({"user_id": train.users.ids[0], **columns}), train)
+
+
+def test_ids_that_nobody_knows(train: Dataset) -> None:
+    row = {"user_id": [train.users.ids[0]], "item_id": ["i00"], "rank": [1]}
+    for column, value in (("user_id", "nobody"), ("item_id", "nothing")):
+        with pytest.raises(UnknownIdError, match=value):
+            TableRanker.from_frame(pd.DataFrame(row | {column: [value]}), train)
