@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 from recsys.data.recommendations import ORIGINAL, Recommendations
+from recsys.data.cells import TextColumn
 from recsys.data.source import read_table
 from recsys.errors import ArtifactError, ConfigError, DataError, unknown_name
 from recsys.models.artifacts import load_model
@@ -40,7 +41,7 @@ def read_users(run: Path, path: Path | None) -> list[str] | None:
     frame = read_table(path).frame
     if "user_id" not in frame.columns:
         raise DataError(f"{path} has no column user_id; it has {', '.join(map(str, frame.columns))}")
-    return [str(u) for u in frame["user_id"]]
+    return list(TextColumn.of(frame["user_id"]).array())
 
 
 def recommend_from(
