@@ -57,7 +57,7 @@ def ciede2000(first: Floats, second: Floats) -> Floats:
     stretch = 1.5 - 0.5 * np.sqrt(c_mean7 / (c_mean7 + np.float32(25.0**7)))  # 1 + G, eq. 4
     a1, a2 = a1 * stretch, a2 * stretch
     c1, c2 = np.hypot(a1, b1), np.hypot(a2, b2)
-    h1, h2 = np.arctan2(b1, a1), np.arctan2(b2, a2)
+    h1, h2 = (np.mod(np.arctan2(b, a), np.float32(2 * np.pi)) for a, b in ((a1, b1), (a2, b2)))
     grey = c1 * c2 == 0
     turn = np.where(grey, 0, _wrap(h2 - h1))
     d_l, d_c = l2 - l1, c2 - c1
@@ -69,9 +69,9 @@ def ciede2000(first: Floats, second: Floats) -> Floats:
 
 
 def _wrap(angle: Floats) -> Floats:
-    """Into (-π, π]."""
-    turned = np.where(angle > np.pi, angle - np.float32(2 * np.pi), angle)
-    return np.where(turned <= -np.pi, turned + np.float32(2 * np.pi), turned)
+    """Into [-π, π]; exactly opposite hues (within rounding) stay as they are, as the paper has it."""
+    half, turn = np.float32(np.pi + 2e-6), np.float32(2 * np.pi)
+    return np.asarray(angle - turn * (angle > half) + turn * (angle < -half))
 
 
 def _weighted(d_l: Floats, d_c: Floats, d_h: Floats, l_mean: Floats, c_mean: Floats, hue: Floats) -> Any:
