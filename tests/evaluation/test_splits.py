@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterable
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -151,6 +152,25 @@ def test_any_split_of_any_log(kind: str, rows: list[Row], seed: int) -> None:
     json.dumps(about, allow_nan=False)
     again = split(log(rows[::-1]), config)
     pd.testing.assert_frame_equal(again.test.frame, parts.test.frame)
+
+
+@pytest.mark.realdata
+def test_real_purchases_by_day(data_dir: Path) -> None:
+    file = data_dir / "hm_fashion" / "transactions.csv.gz"
+    columns = {"user_id": "user", "item_id": "article_id", "timestamp": "t_dat"}
+    purchases = Interactions.read(file, columns=columns)
+    parts = split(purchases, SplitConfig(quantile=0.8))
+    raw = pd.read_csv(file, dtype=str).drop_duplicates()  # the oracle: the same split by pandas alone
+    cut = raw["t_dat"].sort_values().iloc[int(0.8 * (len(raw) - 1))]
+    train, test = raw[raw["t_dat"] <= cut], raw[raw["t_dat"] > cut]
+    assert (parts.about["train_last"], len(parts.train)) == (cut, len(train))
+    known = test[test["user"].isin(set(train["user"]))]
+    assert parts.about["test_rows_of_unknown_users"] == len(test) - len(known)
+    had = set(zip(train["user"], train["article_id"], strict=True))
+    new = [pair for pair in zip(known["user"], known["article_id"], strict=True) if pair not in had]
+    assert len(parts.test) == len(new)
+    assert parts.about["test_rows_repeating_train"] == len(known) - len(new) > 0
+    assert set(parts.test.frame["item_id"].str.len()) == {10}  # leading zeros survive
 
 
 def test_splits_that_leave_nothing_say_why() -> None:
