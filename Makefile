@@ -9,7 +9,7 @@ demo: $(VENV)/.demo            ## the whole study on a drawn sample store
 	$(BIN)/stylerec demo --out demo
 
 test: $(VENV)/.dev             ## the tests, documentation included
-	$(BIN)/python -m pytest -n 2 --dist worksteal
+	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 check: $(VENV)/.dev            ## format, lint, types, layers
 	$(BIN)/ruff format --check .

@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from recsys.data.recommendations import ORIGINAL, Recommendations
 from recsys.data.cells import TextColumn
+from recsys.data.recommendations import ORIGINAL, Recommendations
 from recsys.data.source import read_table
 from recsys.errors import ArtifactError, ConfigError, DataError, unknown_name
 from recsys.models.artifacts import load_model

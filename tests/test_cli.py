@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -185,6 +186,20 @@ def test_check_tells_what_is_usable(demo: Path) -> None:
     assert found["usable"]["catalogue items"] == 240
     assert found["rejected"]
     assert stylerec("check", demo / "study.toml", "--strict").exit_code == 1
+
+
+def test_the_readme_runs(demo: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    blocks = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), flags=re.S)
+    assert blocks
+    for block in blocks:
+        exec(compile(block.replace("demo/store", str(demo / "store")), "README.md", "exec"), {})
+    assert "user_id" in capsys.readouterr().out
+
+
+def test_the_readme_names_only_commands_that_exist() -> None:
+    text = (ROOT / "README.md").read_text() + (ROOT / "CHANGELOG.md").read_text()
+    for command in set(re.findall(r"^stylerec (\w+)", text, flags=re.M)):
+        assert command in main.commands, command  # type: ignore[attr-defined]
 
 
 def test_style_list_filters_and_speaks_json() -> None:
