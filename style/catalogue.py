@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
 from recsys.data.presentation import Presentations
@@ -163,7 +162,5 @@ class _Table:
         return pd.DataFrame(columns | {f"score_{name}": value for name, value in scores.items()})
 
 
-def _texts(values: Sequence[str]) -> npt.NDArray[Any]:
-    array = np.empty(len(values), dtype=object)
-    array[:] = values
-    return array
+def _texts(values: Sequence[str]) -> pd.Series:
+    return pd.Series(list(values), dtype=object)

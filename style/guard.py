@@ -13,7 +13,7 @@ from recsys.data.presentation import Presentations
 from recsys.errors import ConfigError, DataError
 from style.base import Images
 from style.lab import Floats, ciede2000, rgb_to_lab
-from style.raster import box_mean, shrink, steepness
+from style.raster import box_mean, local_maximum, shrink, steepness
 
 DOUBTFUL = "mask is doubtful"
 """The reason of an item whose product could not be parted from its studio safely."""
@@ -79,7 +79,7 @@ def _scores(before: npt.NDArray[np.uint8], after: npt.NDArray[np.uint8], alpha: 
         return (np.nan,) * 4
     first, second = _luma(before), _luma(after)
     similar = ssim_map(first, second)
-    inside = shrink(product, 3)  # windows that see nothing of the new background
+    inside = local_maximum((~product).astype(np.float32), 3) == 0  # windows that see nothing of the new background
     ssim = float(similar[inside if inside.sum() >= 16 else product].mean())
     inner = shrink(product, 1)
     where = inner if inner.any() else product

@@ -14,7 +14,9 @@ SIZES = st.tuples(st.integers(1, 23), st.integers(1, 23))
 def test_windows_agree_with_scipy(size: tuple[int, int], radius: int, seed: int) -> None:
     plane = np.random.default_rng(seed).normal(size=size).astype(np.float32)
     window = 2 * radius + 1
-    np.testing.assert_allclose(box_mean(plane, radius), ndimage.uniform_filter(plane, window, mode="nearest"), atol=1e-5)
+    np.testing.assert_allclose(
+        box_mean(plane, radius), ndimage.uniform_filter(plane, window, mode="nearest"), atol=1e-5
+    )
     np.testing.assert_array_equal(local_maximum(plane, radius), ndimage.maximum_filter(plane, window, mode="nearest"))
 
 
