@@ -157,7 +157,7 @@ def test_twice_is_once_too_often(tmp_path: Path) -> None:
 
 def test_a_folder_that_cannot_be_written(tmp_path: Path) -> None:
     (tmp_path / "images").write_text("a file stands where the folder should be")
-    with pytest.raises(ArtifactError, match="cannot write to .*images"):
+    with pytest.raises(ArtifactError, match=r"cannot write to .*images"):
         restyle(IDS, STORE.__getitem__, LOOKS, tmp_path)
 
 
