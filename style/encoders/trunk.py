@@ -15,11 +15,11 @@ import numpy as np
 import numpy.typing as npt
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import cosine_similarity
 
 from recsys.errors import ConfigError
 from recsys.extras import require
 from style.base import Images
+from style.encoders.layers import PaddedConv
 from style.encoders.onnxfile import Graph, append
 
 MICRO_BATCH = 4
@@ -29,7 +29,19 @@ AGREEMENT = 0.999
 """An engine is used only when its activations have at least this cosine with torch's in float32."""
 
 Rows = npt.NDArray[np.float32]
-Activations = list[Tensor]
+
+
+@dataclass(frozen=True, order=True)
+class Tap:
+    """Where a trunk is read.
+
+    Attributes:
+        stage: After this stage.
+        pool: A name in `POOLS`: how its (n, c, h, w) activations are summarised.
+    """
+
+    stage: int
+    pool: str
 
 
 @dataclass(frozen=True)
@@ -37,24 +49,24 @@ class Reader:
     """What an encoder takes from a trunk.
 
     Attributes:
-        stages: After which stages it looks, ascending.
-        read: Activations (n, c, h, w), one a stage, → (n, d).
+        taps: Where it looks.
+        finish: Pooled activations, one array a tap, → (n, d).
     """
 
-    stages: tuple[int, ...]
-    read: Callable[[Sequence[Tensor]], Tensor]
+    taps: tuple[Tap, ...]
+    finish: Callable[[Sequence[Rows]], Rows]
 
 
 class Engine(Protocol):
-    """Computes the activations after some stages."""
+    """Computes what some taps see."""
 
     step: int
     """Images at once."""
     threads: int
     """Calls that may run side by side; 1 when a call takes all cores itself."""
 
-    def __call__(self, images: Images) -> Activations:
-        """(n, h, w, 3) uint8 → (n, c, h', w') float32, one a stage."""
+    def __call__(self, images: Images) -> list[Rows]:
+        """(n, size, size, 3) uint8 → pooled activations, one array a tap."""
         ...
 
 
@@ -90,7 +102,7 @@ class Trunk:
         modules = [s.eval().to(self.device, memory_format=torch.channels_last) for s in stages]  # type: ignore[call-overload]
         self.stages: list[nn.Module] = [m.requires_grad_(False) for m in modules]
         self.mean, self.scale, self.size, self.engine = mean, scale, size, engine
-        self._engines: dict[tuple[int, ...], Engine] = {}
+        self._engines: dict[tuple[Tap, ...], Engine] = {}
         self._making = threading.Lock()
 
     def run(self, images: Images, readers: Sequence[Reader]) -> list[Rows]:
@@ -98,31 +110,46 @@ class Trunk:
         if not len(images):
             blank = np.zeros((1, self.size, self.size, 3), np.uint8)
             return [rows[:0] for rows in self.run(blank, readers)]
-        wanted = tuple(sorted({stage for reader in readers for stage in reader.stages}))
-        engine = self._engine(wanted)
+        taps = tuple(sorted({tap for reader in readers for tap in reader.taps}))
+        engine = self._engine(taps)
         parts = [images[i : i + engine.step] for i in range(0, len(images), engine.step)]
+        done = list(cpu_pool().map(engine, parts) if engine.threads > 1 else map(engine, parts))
+        seen = {tap: np.concatenate(pooled) for tap, pooled in zip(taps, zip(*done, strict=True), strict=True)}
+        return [reader.finish([seen[tap] for tap in reader.taps]) for reader in readers]
 
-        def work(part: Images) -> list[Rows]:
-            with torch.inference_mode():
-                kept = dict(zip(wanted, engine(part), strict=True))
-                rows = [reader.read([kept[s] for s in reader.stages]) for reader in readers]
-            return [np.asarray(r.float().cpu().numpy(), dtype=np.float32) for r in rows]
-
-        done = list(cpu_pool().map(work, parts) if engine.threads > 1 else map(work, parts))
-        return [np.concatenate([rows[i] for rows in done]) for i in range(len(readers))]
-
-    def _engine(self, wanted: tuple[int, ...]) -> Engine:
+    def _engine(self, taps: tuple[Tap, ...]) -> Engine:
         with self._making:
-            if wanted not in self._engines:
-                self._engines[wanted] = self._choose(wanted)
-            return self._engines[wanted]
+            if taps not in self._engines:
+                self._engines[taps] = self._choose(taps)
+            return self._engines[taps]
 
-    def _choose(self, wanted: tuple[int, ...]) -> Engine:
-        plain = TorchEngine(self, wanted)
-        if self.engine == "torch" or self.device.type != "cpu" or find_spec("onnxruntime") is None:
+    def _choose(self, taps: tuple[Tap, ...]) -> Engine:
+        plain = TorchEngine(self, taps)
+        if self.engine == "torch" or self.device.type != "cpu":
             return plain
-        fast = OnnxEngine(self, wanted)
+        if self.engine == "auto" and find_spec("onnxruntime") is None:
+            return plain
+        fast = OnnxEngine(self, taps)
         return fast if agreement(fast, plain, self.size) >= AGREEMENT or self.engine == "onnxruntime" else plain
+
+
+def spatial_mean(features: Tensor) -> Tensor:
+    """(n, c, h, w) → (n, c)."""
+    return features.mean((2, 3))
+
+
+def gram_matrix(features: Tensor) -> Tensor:
+    """(n, c, h, w) → (n, c, c): inner products of channels over all places, divided by h w.
+
+    Example:
+        >>> gram_matrix(torch.ones(1, 2, 3, 3)).tolist()
+        [[[1.0, 1.0], [1.0, 1.0]]]
+    """
+    flat = features.flatten(2).contiguous()
+    return flat @ flat.transpose(1, 2) / flat.shape[2]
+
+
+POOLS: dict[str, Callable[[Tensor], Tensor]] = {"mean": spatial_mean, "gram": gram_matrix}
 
 
 class TorchEngine:
@@ -130,21 +157,20 @@ class TorchEngine:
 
     threads = 1
 
-    def __init__(self, trunk: Trunk, wanted: tuple[int, ...]) -> None:
-        self.trunk, self.wanted = trunk, wanted
+    def __init__(self, trunk: Trunk, taps: tuple[Tap, ...]) -> None:
+        self.trunk, self.taps = trunk, taps
         self.step = GPU_BATCH if trunk.device.type == "cuda" else MICRO_BATCH
 
-    def __call__(self, images: Images) -> Activations:
+    def __call__(self, images: Images) -> list[Rows]:
         """See `Engine`."""
+        trunk, seen = self.trunk, []
         with torch.inference_mode():
-            pixels = torch.from_numpy(np.ascontiguousarray(images)).to(self.trunk.device).permute(0, 3, 1, 2)
-            x = ((pixels.float() - self.trunk.mean) / self.trunk.scale).contiguous(memory_format=torch.channels_last)
-            kept = []
-            for i, stage in enumerate(self.trunk.stages[: self.wanted[-1] + 1]):
+            pixels = torch.from_numpy(np.ascontiguousarray(images)).to(trunk.device).permute(0, 3, 1, 2)
+            x = ((pixels.float() - trunk.mean) / trunk.scale).contiguous(memory_format=torch.channels_last)
+            for i, stage in enumerate(trunk.stages[: self.taps[-1].stage + 1]):
                 x = stage(x)
-                if i in self.wanted:
-                    kept.append(x)
-            return kept
+                seen += [POOLS[tap.pool](x) for tap in self.taps if tap.stage == i]
+            return [np.asarray(values.float().cpu().numpy(), np.float32) for values in seen]
 
 
 class OnnxEngine:
@@ -152,38 +178,55 @@ class OnnxEngine:
 
     step = MICRO_BATCH
 
-    def __init__(self, trunk: Trunk, wanted: tuple[int, ...]) -> None:
-        model, self.outputs = as_onnx(trunk, wanted)
+    def __init__(self, trunk: Trunk, taps: tuple[Tap, ...]) -> None:
+        model, self.outputs = as_onnx(trunk, taps)
         self.session = one_core_session(model)
         self.threads = cores()
 
-    def __call__(self, images: Images) -> Activations:
+    def __call__(self, images: Images) -> list[Rows]:
         """See `Engine`."""
-        found = self.session.run(self.outputs, {"images": np.ascontiguousarray(images)})
-        return [torch.from_numpy(values) for values in found]
+        found: list[Rows] = self.session.run(self.outputs, {"images": np.ascontiguousarray(images)})
+        return found
 
 
-def as_onnx(trunk: Trunk, wanted: tuple[int, ...]) -> tuple[bytes, list[str]]:
-    """The trunk up to the last wanted stage as an ONNX file, and the names of the wanted activations."""
-    graph, outputs = Graph(), []
+def as_onnx(trunk: Trunk, taps: tuple[Tap, ...]) -> tuple[bytes, list[str]]:
+    """The trunk up to the last tap as an ONNX file, and the names of its outputs, one a tap."""
+    graph, outputs, side = Graph(), [], trunk.size
     x = graph.add("Transpose", [graph.add("Cast", ["images"], to=1)], perm=(0, 3, 1, 2))
     x = graph.add("Sub", [x, graph.constant(np.float32(trunk.mean))])
     x = graph.add("Div", [x, graph.constant(np.float32(trunk.scale))])
-    for i, stage in enumerate(trunk.stages[: wanted[-1] + 1]):
+    for i, stage in enumerate(trunk.stages[: taps[-1].stage + 1]):
         x = append(graph, stage, x)
-        if i in wanted:
-            outputs.append(x)
+        for layer in stage.modules():
+            side = -(-side // layer.stride[0]) if isinstance(layer, PaddedConv) else side
+        outputs += [_ONNX_POOLS[tap.pool](graph, x, side) for tap in taps if tap.stage == i]
     shape = ("n", trunk.size, trunk.size, 3)
     return graph.model({"images": ("uint8", shape)}, dict.fromkeys(outputs, "float32")), outputs
 
 
+def _onnx_mean(graph: Graph, x: str, side: int) -> str:
+    pooled = graph.add("GlobalAveragePool", [x])
+    return graph.add("Flatten", [pooled], axis=1)
+
+
+def _onnx_gram(graph: Graph, x: str, side: int) -> str:
+    flat = graph.add("Reshape", [x, graph.constant(np.array([0, 0, -1], np.int64))])
+    products = graph.add("MatMul", [flat, graph.add("Transpose", [flat], perm=(0, 2, 1))])
+    return graph.add("Div", [products, graph.constant(np.float32(side * side))])
+
+
+_ONNX_POOLS: dict[str, Callable[[Graph, str, int], str]] = {"mean": _onnx_mean, "gram": _onnx_gram}
+
+
 def agreement(engine: Engine, reference: Engine, size: int) -> float:
-    """The least cosine between two engines' activations on two made-up pictures: a ramp and noise."""
+    """The least cosine between what two engines see in two made-up pictures: a ramp and noise."""
     ramp = np.linspace(0, 255, size * size * 3).reshape(size, size, 3)
     noise = np.random.default_rng(0).integers(0, 256, (size, size, 3))
     images = np.stack([ramp, noise]).astype(np.uint8)
     pairs = zip(engine(images), reference(images), strict=True)
-    return min(float(cosine_similarity(a.flatten(1), b.flatten(1)).min()) for a, b in pairs)
+    flat = [(a.reshape(len(a), -1), b.reshape(len(b), -1)) for a, b in pairs]
+    norms = [np.linalg.norm(a, axis=1) * np.linalg.norm(b, axis=1) for a, b in flat]
+    return min(float(((a * b).sum(axis=1) / norm).min()) for (a, b), norm in zip(flat, norms, strict=True))
 
 
 def one_core_session(model: bytes | str, device: str = "cpu") -> Any:
