@@ -96,9 +96,7 @@ def resize(images: Images, size: int) -> Images:
 
     if images.shape[1:3] == (size, size):
         return images
-    nchw = torch.from_numpy(np.ascontiguousarray(images)).permute(
-        0, 3, 1, 2
-    )  # channels_last: the fast uint8 kernel
+    nchw = torch.from_numpy(np.ascontiguousarray(images)).permute(0, 3, 1, 2)  # channels_last: the fast uint8 kernel
     made = interpolate(nchw, size=(size, size), mode="bilinear", antialias=True)
     done: Images = np.ascontiguousarray(made.permute(0, 2, 3, 1).numpy())
     return done
@@ -154,9 +152,7 @@ def _open(data: bytes, max_pixels: int) -> Image.Image:
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
         raise ImageError(f"too many pixels, at most {max_pixels:,} are decoded ({error})") from error
     if image.width * image.height > max_pixels:
-        raise ImageError(
-            f"{image.width} x {image.height} is too many pixels, at most {max_pixels:,} are decoded"
-        )
+        raise ImageError(f"{image.width} x {image.height} is too many pixels, at most {max_pixels:,} are decoded")
     return image
 
 
@@ -199,9 +195,7 @@ def _to_8_bits(values: npt.NDArray[Any]) -> npt.NDArray[np.uint8]:
     if values.dtype.itemsize == 2:
         whites = [65535]
     if not low >= 0 or not whites:
-        raise ImageError(
-            f"grey values from {low:g} to {high:g} have no known white; expected 0..1, 0..255 or 0..65535"
-        )
+        raise ImageError(f"grey values from {low:g} to {high:g} have no known white; expected 0..1, 0..255 or 0..65535")
     return np.asarray(np.rint(values * (255.0 / whites[0])), dtype=np.uint8)
 
 

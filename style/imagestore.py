@@ -93,9 +93,7 @@ class ImageStore(ABC):
         if len(places) == 1:
             return places[0]
         if places:
-            raise ImageError(
-                f"picture {name!r} is in several folders ({', '.join(places[:3])}); name its folder too"
-            )
+            raise ImageError(f"picture {name!r} is in several folders ({', '.join(places[:3])}); name its folder too")
         raise ImageError(f"no picture {name!r} in the image source")
 
     @cached_property
@@ -131,9 +129,7 @@ class FolderStore(ImageStore):
     def _read(self, name: str) -> bytes:
         path = (self._root / name).resolve()
         if not path.is_relative_to(self._root):
-            raise ImageError(
-                f"picture {name!r} is a link that leads out of the image folder; copy the file in"
-            )
+            raise ImageError(f"picture {name!r} is a link that leads out of the image folder; copy the file in")
         try:
             size = path.stat().st_size
             _refuse_large(name, size)
@@ -181,13 +177,9 @@ def _refuse_hostile(name: str) -> None:
     parts = PurePosixPath(name).parts
     absolute = PurePosixPath(name).is_absolute() or PureWindowsPath(name).drive or name.startswith("\\")
     if not parts or "\0" in name or absolute or ".." in (*parts, *PureWindowsPath(name).parts):
-        raise ImageError(
-            f"picture name {name!r} is empty or leaves the image source; use a plain relative name"
-        )
+        raise ImageError(f"picture name {name!r} is empty or leaves the image source; use a plain relative name")
 
 
 def _refuse_large(name: str, size: int) -> None:
     if size > MAX_BYTES:
-        raise ImageError(
-            f"picture {name!r} is {size / 2**20:,.0f} MB, at most {MAX_BYTES // 2**20} MB are read"
-        )
+        raise ImageError(f"picture {name!r} is {size / 2**20:,.0f} MB, at most {MAX_BYTES // 2**20} MB are read")
