@@ -126,6 +126,13 @@ def test_sign_flips_against_all_of_them() -> None:
     assert p == pytest.approx(exact, abs=4 * np.sqrt(exact * (1 - exact) / 20_000))
 
 
+def test_one_user_proves_nothing() -> None:
+    # Either exchange is as extreme as what was seen, though 0.1 + 0.2 and 0.3 differ in their last bit.
+    assert sign_flip_p(np.array([[0.7, 0.1]]), resamples=99, seed=0).tolist() == [1.0, 1.0]
+    p = sign_flip_p(np.array([[0.1], [0.2], [0.3]]), resamples=8_000, seed=0)[0]
+    assert p == pytest.approx(2 / 8, abs=4 * np.sqrt(0.25 * 0.75 / 8_000))  # all three or none of them
+
+
 def test_equal_models_are_called_different_at_the_nominal_rate() -> None:
     p = []
     for i in range(REPEATS):

@@ -151,6 +151,13 @@ def test_rows_and_comparisons_are_what_the_report_reads() -> None:
         assert row["p_value"] <= row["p_adjusted"] <= 1
 
 
+def test_users_who_gain_and_lose_are_counted() -> None:
+    result = evaluate({A: DOWN, B: UP}, TEST, segments=("all",), ks=(2,), resamples=50)
+    row = next(r for r in result.compare(A) if r["metric"] == "recall")
+    # UP lists i3 and i2: u0 still has one of two, u1 loses i1, u2 gains i2.
+    assert (row["n_users"], row["n_better"], row["n_worse"], row["difference"]) == (3, 1, 1, 0.0)
+
+
 def test_holm_is_over_the_models_of_one_segment_metric_and_k() -> None:
     rng = np.random.default_rng(1)
     truth = rng.random((80, 30))

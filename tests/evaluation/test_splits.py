@@ -118,6 +118,12 @@ def test_users_without_a_past_are_dropped_and_counted() -> None:
     assert parts.about["test_items_dropped"] == 2
 
 
+def test_a_row_with_two_faults_is_counted_once() -> None:
+    rows = [("u", "a", 1), ("u", "b", 2), ("u", "c", 8), ("new", "a", 9)]
+    about = split(log(rows, weight=[1, 1, 1, 0]), SplitConfig(quantile=0.4)).about
+    assert (about["test_rows_of_zero_weight"], about["test_rows_of_unknown_users"]) == (1, 0)
+
+
 def test_frames_made_by_hand_are_put_in_order() -> None:
     interactions = log([("u", item, day) for day, item in enumerate("abcde")])
     shuffled = Interactions(interactions.frame.sample(frac=1, random_state=0), interactions.rejected)
