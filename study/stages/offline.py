@@ -47,7 +47,7 @@ def _ablations(result: OfflineResult, keys: list[ModelKey]) -> list[dict[str, An
     for name in dict.fromkeys(key.model for key in keys):
         own = [key for key in keys if key.model == name]
         if len(own) > 1:
-            rows += [row for row in result.compare(own[0]) if row["model"] == name]
+            rows += result.compare(own[0], among=own)
     return rows
 
 
