@@ -225,7 +225,7 @@ def _created(path: Path, shape: tuple[int, int]) -> Rows:
 
 
 def _mapped(path: Path, shape: tuple[int, int]) -> Rows:
-    rows: Rows = np.load(path, mmap_mode="r+" if shape[0] else None, allow_pickle=False)
+    rows: Rows = np.load(path, mmap_mode="r" if shape[0] else None, allow_pickle=False)  # refuses a short file
     if rows.shape != shape or rows.dtype != np.float32:
         raise ValueError(f"{path} holds {rows.dtype} {rows.shape}, expected float32 {shape}")
-    return rows
+    return np.lib.format.open_memmap(path, mode="r+") if shape[0] else rows

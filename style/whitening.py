@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
+from safetensors import SafetensorError
+from safetensors.numpy import load, save
 
-from recsys.errors import DataError
+from recsys.errors import ArtifactError, ConfigError, DataError
+from recsys.files import write_bytes
 
 Rows = npt.NDArray[np.float32]
 
@@ -40,12 +44,17 @@ class Whitening:
             floor: Variances below this share of the largest are not blown up beyond it.
 
         Raises:
-            DataError: Fewer than two rows.
+            ConfigError: ``dims`` below 1.
+            DataError: Fewer than two rows, or NaN or infinite values.
         """
+        if dims < 1:
+            raise ConfigError(f"whitening needs dims >= 1, got {dims}")
         x = np.asarray(rows)
         if len(x) < 2:
             raise DataError(f"whitening needs at least 2 rows, got {len(x)}")
         x = x[np.linspace(0, len(x) - 1, min(len(x), most)).astype(np.int64)].astype(np.float64)
+        if not np.isfinite(x).all():
+            raise DataError("whitening was given NaN or infinite values; mend or drop those rows")
         mean = x.mean(axis=0)
         covariance = (x - mean).T @ (x - mean) / (len(x) - 1)
         variance, vectors = np.linalg.eigh(covariance)
@@ -55,6 +64,32 @@ class Whitening:
         scale = np.sqrt(np.maximum(variance, floor * max(float(variance[0]), 1e-12)))
         return cls(mean.astype(np.float32), (vectors / scale).astype(np.float32))
 
+    def save(self, path: Path) -> None:
+        """Write both arrays to a safetensors file, atomically."""
+        write_bytes(path, save({"mean": self.mean, "directions": np.ascontiguousarray(self.directions)}))
+
+    @classmethod
+    def load(cls, path: Path) -> Whitening:
+        """Read what `save` wrote.
+
+        Raises:
+            ArtifactError: The file is missing, damaged or something else.
+        """
+        try:
+            arrays = load(path.read_bytes())
+            mean, directions = arrays["mean"], arrays["directions"]
+        except (OSError, SafetensorError, KeyError) as error:
+            raise ArtifactError(f"{path} holds no whitening ({error}); fit it again") from error
+        if directions.ndim != 2 or mean.shape != directions.shape[:1]:
+            raise ArtifactError(f"{path} holds no whitening: mean {mean.shape}, directions {directions.shape}")
+        return cls(mean, directions)
+
     def apply(self, rows: npt.ArrayLike) -> Rows:
-        """(n, d) → (n, k)."""
+        """(n, d) → (n, k).
+
+        Raises:
+            DataError: Another width than it was fitted on.
+        """
+        if np.shape(rows)[1:] != self.mean.shape:
+            raise DataError(f"whitening was fitted on {len(self.mean)} dimensions, got rows of shape {np.shape(rows)}")
         return np.asarray((np.asarray(rows, np.float32) - self.mean) @ self.directions)

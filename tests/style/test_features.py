@@ -5,16 +5,17 @@ import signal
 import subprocess
 import sys
 import time
+import tracemalloc
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 import pytest
 
-from recsys.errors import ConfigError, ImageError
+from recsys.errors import ConfigError, DataError, ImageError
 from style.base import Images
 from style.encoders.gram import Gram
-from style.features import embed, encode_all
+from style.features import Load, embed, encode_all
 from style.images import encode_jpeg
 
 N = 40
@@ -112,9 +113,101 @@ def test_a_killed_run_continues_where_it_was(tmp_path: Path) -> None:
     assert np.allclose(rows, 5 * np.arange(N)[:, None], atol=1)
 
 
+class Interrupted(Exception):
+    pass
+
+
+def fails_from(first: int) -> Load:
+    def load(i: int) -> bytes:
+        if i >= first:
+            raise Interrupted
+        return grey(i)
+
+    return load
+
+
+def test_old_counts_never_speak_for_new_rows(tmp_path: Path) -> None:
+    embed(grey, N, [Mean()], tmp_path, key="a")
+    with pytest.raises(Interrupted):  # the rows are new and empty, nothing of them is finished
+        embed(fails_from(0), N, [Mean()], tmp_path, key="b")
+    again = embed(grey, N, [Mean()], tmp_path, key="a").blocks["mean"]
+    assert np.allclose(again, 5 * np.arange(N)[:, None], atol=1)
+
+
+@pytest.mark.parametrize("damage", ["counter", "rows", "absent"])
+def test_damaged_work_is_made_again(tmp_path: Path, damage: str) -> None:
+    embed(grey, N, [Mean()], tmp_path)
+    path = tmp_path / ("done.json" if damage == "counter" else "mean.npy")
+    if damage == "absent":
+        path.unlink()
+    else:
+        path.write_bytes(path.read_bytes()[:-100] if damage == "rows" else b"{")
+    assert np.allclose(embed(grey, N, [Mean()], tmp_path).blocks["mean"], 5 * np.arange(N)[:, None], atol=1)
+
+
+def test_another_encoder_of_the_same_name_starts_anew(tmp_path: Path) -> None:
+    class Darker(Mean):
+        key = "darker"
+
+        def encode(self, images: Images) -> npt.NDArray[np.float32]:
+            return super().encode(images) / 2
+
+    embed(grey, N, [Mean()], tmp_path)
+    halved = embed(grey, N, [Darker()], tmp_path).blocks["mean"]
+    assert np.allclose(halved, 2.5 * np.arange(N)[:, None], atol=1)
+
+
+def test_pictures_may_come_as_arrays(tmp_path: Path) -> None:
+    done = embed(lambda i: np.full((5, 9, 3), i, np.uint8), 3, [Mean()], tmp_path)
+    assert done.blocks["mean"].tolist() == [[i] * 3 for i in range(3)]
+
+
+def test_an_encoder_that_answers_nonsense_is_refused(tmp_path: Path) -> None:
+    class Nan(Mean):
+        def encode(self, images: Images) -> npt.NDArray[np.float32]:
+            return np.full((len(images), 3), np.nan, np.float32)
+
+    class Short(Mean):
+        def encode(self, images: Images) -> npt.NDArray[np.float32]:
+            return np.zeros((0, 3), np.float32)
+
+    with pytest.raises(DataError, match="'mean' answered NaN"):
+        embed(grey, 1, [Nan()], tmp_path)
+    with pytest.raises(DataError, match="expected \\(1, d\\)"):
+        embed(grey, 1, [Short()], tmp_path)
+
+
+def test_memory_does_not_grow_with_the_catalogue(tmp_path: Path) -> None:
+    def peak(n: int) -> int:
+        tracemalloc.start()
+        embed(lambda i: np.zeros((64, 64, 3), np.uint8), n, [Mean(size=64)], tmp_path / str(n), batch=4)
+        top = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        return top
+
+    peak(8)
+    few, many = peak(40), peak(800)
+    assert many < few + 64 * 64 * 3 * 20  # 760 more pictures would be 38 times as much
+
+
+@pytest.mark.parametrize("batch", [1, 3, 8])
+def test_rows_do_not_depend_on_the_batch(tmp_path: Path, batch: int) -> None:
+    noise = np.random.default_rng(0).integers(0, 256, (8, 60, 40, 3), dtype=np.uint8)
+    encoder = Gram(weights="random", device="cpu")
+    rows = embed(lambda i: noise[i], 8, [encoder], tmp_path, batch=batch).blocks["gram"]
+    whole = embed(lambda i: noise[i], 8, [encoder], tmp_path / "whole", batch=8).blocks["gram"]
+    # float32 sums over 112 x 112 places in another order: relative 1e-5 of the largest entry
+    assert np.abs(rows - whole).max() <= 1e-5 * np.abs(whole).max()
+
+
 def test_names_must_be_distinct(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="distinct"):
         embed(grey, 1, [Mean(), Mean()], tmp_path)
+
+
+def test_batches_have_at_least_one_picture(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="batch must be >= 1, got 0"):
+        embed(grey, 1, [Mean()], tmp_path, batch=0)
 
 
 def test_nothing_to_encode_gives_empty_blocks(tmp_path: Path) -> None:
