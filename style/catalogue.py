@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from threadpoolctl import threadpool_limits
 
 from recsys.data.presentation import Presentations
 from recsys.errors import DataError
@@ -74,7 +75,8 @@ def restyle(
     _refuse_twice("item id", ids)
     _refuse_twice("look", [look.name for look in looks])
     table = _Table(ids, looks)
-    with writing(out), ExitStack() as stack:
+    # Batches are the parallelism; BLAS threads beside them would only fight for the cores.
+    with writing(out), threadpool_limits(1, user_api="blas"), ExitStack() as stack:
         for look in looks:
             look.painter  # noqa: B018 - networks are loaded and styles encoded once, before the threads start
         heads = [{"recipe": look.recipe, "seed": seed, "quality": quality} for look in looks]

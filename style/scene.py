@@ -222,7 +222,7 @@ def _two_tone(x: Floats, y: Floats, palette: Floats, jitter: Floats) -> Floats:
 def _spotlight(x: Floats, y: Floats, palette: Floats, jitter: Floats) -> Floats:
     """A pool of light on a strong colour."""
     radius = np.hypot(x - 0.06 * jitter[0], (y + 0.05 * jitter[1]) * 0.85).astype(np.float32)
-    lit, dim = palette[0] + (255 - palette[0]) * np.float32(0.22), palette[0] * np.float32(0.66)
+    lit, dim = palette[0] + (255 - palette[0]) * np.float32(0.25), palette[0] * np.float32(0.84)
     return _mix(dim, lit, np.exp(-((radius / np.float32(0.62)) ** 2)))
 
 
