@@ -34,6 +34,19 @@ A minimal study file:
 """
 
 
+OWN_LOOK = """
+\b
+A file of looks:
+  [painted]                       # a painter's hand, kept off the product
+  stylizer = "magenta"
+  image = "starry_night.jpg"      # relative to this file
+  region = "background"
+  strength = 0.6
+  [retro]                         # a built-in look, a little warmer
+  grade = { warmth = 0.3 }
+"""
+
+
 class Clean(click.Group):
     """Turns what stylerec refuses into one red line and exit code 2; ``--debug`` shows the traceback."""
 
@@ -97,10 +110,10 @@ def main(debug: bool) -> None:
 @example("stylerec demo --out demo")
 def demo(out: Path, items: int, users: int, seed: int) -> None:
     """Draw a sample store and run the whole study on it; no network, no data of yours."""
+    from study.chain import ALL
     from study.demo import write_demo
     from study.results import headline
     from study.run import Study, run_stages
-    from study.stages import ALL
 
     study = Study.create(write_demo(out, items=items, users=users, seed=seed), out / "run")
     run_stages(study, ALL, say=tell)
@@ -117,9 +130,9 @@ def run(study: Path, out: Path | None, as_json: bool) -> None:
 
     Finished stages are reused; a run that was cut off continues where it stopped.
     """
+    from study.chain import ALL
     from study.results import headline, metrics
     from study.run import Study, run_stages
-    from study.stages import ALL
 
     made = Study.create(study, out or Path("runs") / study.stem)
     run_stages(made, ALL, say=tell)
@@ -147,8 +160,8 @@ def check(study: Path, strict: bool, as_json: bool) -> None:
 @example("stylerec fit study.toml --out runs/spring")
 def fit(study: Path, out: Path | None) -> None:
     """Fit every model of a study on all interactions, without evaluation or report."""
+    from study.chain import FITTING
     from study.run import Study, run_stages
-    from study.stages import FITTING
 
     made = Study.create(study, out or Path("runs") / study.stem)
     run_stages(made, FITTING, say=tell)
@@ -166,6 +179,7 @@ def fit(study: Path, out: Path | None) -> None:
     show_default=True,
     help="How to show items: a look, `best` for each user, or original.",
 )
+@click.option("--skip-unknown", is_flag=True, help="Leave out users the model does not know instead of refusing.")
 @click.option("--include-seen", is_flag=True, help="Also recommend what the user already bought.")
 @click.option("--out", type=click.Path(path_type=Path), help="CSV to write; default standard output.")
 @JSON
@@ -176,6 +190,7 @@ def recommend(
     users: Path | None,
     k: int,
     look: str,
+    skip_unknown: bool,
     include_seen: bool,
     out: Path | None,
     as_json: bool,
@@ -183,7 +198,16 @@ def recommend(
     """Recommend the best items to users: user_id, item_id, score, rank, presentation."""
     from study.serving import read_users, recommend_from
 
-    recs = recommend_from(run, model, read_users(run, users), k=k, look=look, exclude_seen=not include_seen)
+    recs = recommend_from(
+        run,
+        model,
+        read_users(users),
+        k=k,
+        look=look,
+        exclude_seen=not include_seen,
+        skip_unknown=skip_unknown,
+        say=tell,
+    )
     _deliver(recs.to_frame(), out, as_json)
 
 
@@ -196,10 +220,9 @@ def recommend(
 @example("stylerec similar runs/spring 0108775015 -k 5")
 def similar(run: Path, items: tuple[str, ...], model: str, k: int, as_json: bool) -> None:
     """List the items most like the given ones, as the model sees them."""
-    from study.serving import open_model
+    from study.serving import similar_from
 
-    frame = open_model(run, model).similar_items(items, k=k).to_frame().rename(columns={"user_id": "query"})
-    _deliver(frame.drop(columns="presentation"), None, as_json)
+    _deliver(similar_from(run, model, items, k=k), None, as_json)
 
 
 @main.command()
@@ -209,9 +232,9 @@ def similar(run: Path, items: tuple[str, ...], model: str, k: int, as_json: bool
 @example("stylerec evaluate study.toml --out runs/spring")
 def evaluate(study: Path, out: Path | None, as_json: bool) -> None:
     """Compare the models offline on the study's split: warm and cold items apart, with intervals."""
+    from study.chain import OFFLINE_CHAIN
     from study.results import offline_rows
     from study.run import Study, run_stages
-    from study.stages import OFFLINE_CHAIN
 
     made = Study.create(study, out or Path("runs") / study.stem)
     run_stages(made, OFFLINE_CHAIN, say=tell)
@@ -220,14 +243,16 @@ def evaluate(study: Path, out: Path | None, as_json: bool) -> None:
 
 @main.command()
 @RUN
-@click.option("--users", type=click.IntRange(min=2), help="Customers in the simulated test.")
-@click.option("--style-effect", type=float, help="The effect to assume, on the log-odds of a click.")
+@click.option("--users", type=click.IntRange(min=2), help="Customers in the simulated test; default as in the study.")
+@click.option(
+    "--style-effect", type=float, help="Effect to assume on the log-odds of a click; default as in the study."
+)
 @click.option("--seed", type=int, default=0, show_default=True, help="Of the simulation.")
 @JSON
 @example("stylerec simulate runs/spring --users 50000 --style-effect 0.05")
 def simulate(run: Path, users: int | None, style_effect: float | None, seed: int, as_json: bool) -> None:
     """Rehearse the A/B test `stylised` against `original` on a finished run, under an assumed effect."""
-    from study.results import experiment_rows
+    from study.results import experiment_rows, experiment_words
     from study.stages.experiment import rehearse
 
     experiment = rehearse(run, users=users, style_effect=style_effect, seed=seed)
@@ -235,7 +260,7 @@ def simulate(run: Path, users: int | None, style_effect: float | None, seed: int
         click.echo(json.dumps(experiment, indent=1, ensure_ascii=False))
         return
     show(experiment_rows(experiment), as_json=False)
-    click.echo(f"\n{experiment['decision']['verdict']}: {experiment['decision']['rule']}\n{experiment['assumption']}")
+    click.echo(f"\n{experiment_words(experiment)}")
 
 
 @main.command()
@@ -265,7 +290,7 @@ def style_list(commercial: bool, offline: bool, as_json: bool) -> None:
     show(style_rows(commercial=commercial, offline=offline), as_json)
 
 
-@style.command()
+@style.command(epilog=OWN_LOOK)
 @click.argument("images", type=click.Path(path_type=Path))
 @click.option(
     "--look",

@@ -55,18 +55,23 @@ def transfer_folder(
     """Restyle every picture; answers one row a look: made, accepted, the commonest reason of rejection."""
     chosen = choose_looks(looks, looks_file)
     with ImageStore.open(images) as store:
-        made = restyle(picture_names(store), store.read, chosen, out, seed=seed)
+        found = picture_names(store)
+        stems = [PurePosixPath(name).stem for name in found]
+        ids = stems if len(set(stems)) == len(stems) else found
+        place = dict(zip(ids, found, strict=True))
+        made = restyle(ids, lambda item: store.read(place[item]), chosen, out, seed=seed)
     made.save(out / "presentations.parquet")
-    return [_look_row(look.name, made.frame[made.frame["look"] == look.name]) for look in chosen]
+    return [_look_row(out, look.name, made.frame[made.frame["look"] == look.name]) for look in chosen]
 
 
-def _look_row(name: str, rows: pd.DataFrame) -> dict[str, Any]:
+def _look_row(out: Path, name: str, rows: pd.DataFrame) -> dict[str, Any]:
     reasons = rows.loc[~rows["accepted"], "reason"].value_counts()
     return {
         "look": name,
         "pictures": len(rows),
         "accepted": int(rows["accepted"].sum()),
         "commonest reason against": reasons.index[0] if len(reasons) else None,
+        "in": str(out / "images" / name),
     }
 
 

@@ -33,7 +33,10 @@ def _offline_line(offline: dict[str, Any]) -> str:
             key=lambda r: r["value"],
             default=None,
         )
-        if best is not None:
+        few = best is not None and offline["segments"][segment]["candidates"] <= 2 * k
+        if few:
+            parts.append(f"{segment} – (too few candidates to tell at k = {k})")
+        elif best is not None:
             parts.append(f"{segment} {best['value']:.4f} ({best['model']} / {best['features']})")
     return f"best recall@{k}: " + ", ".join(parts)
 
@@ -42,7 +45,7 @@ def _ab_lines(ab: dict[str, Any]) -> list[str]:
     if not ab:
         return []
     decision = ab["decision"]
-    return [f"simulated A/B: {decision['verdict']} – {decision['rule']}", ab["assumption"]]
+    return [f"simulated A/B: {decision['rule']}", *(f"  {reason}" for reason in decision["because"]), ab["assumption"]]
 
 
 def offline_rows(folder: StudyFolder) -> list[dict[str, Any]]:
@@ -52,16 +55,21 @@ def offline_rows(folder: StudyFolder) -> list[dict[str, Any]]:
 
 
 def experiment_rows(ab: dict[str, Any]) -> list[dict[str, Any]]:
-    """The results of a simulated test as rows for a table."""
-    keys = (
-        "metric",
-        "method",
-        "control",
-        "treatment",
-        "relative",
-        "relative_low",
-        "relative_high",
-        "p_value",
-        "covers_truth",
+    """The results of a simulated test as rows for a table, the true relative effect beside each estimate."""
+    keys = ("metric", "method", "control", "treatment", "relative", "relative_low", "relative_high", "p_value")
+    truth = ab.get("truth", {})
+    return [
+        {key: row.get(key) for key in keys} | {"true_relative": truth.get(row["metric"], {}).get("relative")}
+        for row in ab.get("results", [])
+    ]
+
+
+def experiment_words(ab: dict[str, Any]) -> str:
+    """What was assumed, what came out, and why."""
+    design = ab["design"]
+    assumed = (
+        f"assumed: style effect {design['style_effect']:+g} on the log-odds of a click, minus "
+        f"{design['recognisability_penalty']:g} per unit of recognisability lost; {design['units']} customers"
     )
-    return [{key: row.get(key) for key in keys} for row in ab.get("results", [])]
+    decision = ab["decision"]
+    return "\n".join([assumed, decision["rule"], *(f"  {why}" for why in decision["because"]), ab["assumption"]])

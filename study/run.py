@@ -106,5 +106,5 @@ def _run(study: Study, stage: Stage, key: str, say: Callable[[str], None]) -> No
         "finished": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
     }
     study.folder.record(stage.name, entry)
-    rate = f", {work.amount / cost.seconds:,.0f} {work.unit}/s" if work and cost.seconds > 0 else ""
+    rate = f", {work.amount / cost.seconds:,.0f} {work.unit}/s" if work and work.amount > cost.seconds else ""
     say(f"{stage.name}: {cost.seconds:.1f} s, peak {cost.peak_memory_mb:,.0f} MB{rate}")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -34,7 +34,7 @@ def open_model(run: Path, name: str) -> FittedRecommender:
     return load_model(folder / name)
 
 
-def read_users(run: Path, path: Path | None) -> list[str] | None:
+def read_users(path: Path | None) -> list[str] | None:
     """The user_id column of a table, or None for everybody."""
     if path is None:
         return None
@@ -45,20 +45,42 @@ def read_users(run: Path, path: Path | None) -> list[str] | None:
 
 
 def recommend_from(
-    run: Path, model: str, users: Sequence[str] | None, *, k: int, look: str, exclude_seen: bool = True
+    run: Path,
+    model: str,
+    users: Sequence[str] | None,
+    *,
+    k: int,
+    look: str,
+    exclude_seen: bool = True,
+    skip_unknown: bool = False,
+    say: Callable[[str], None] = print,
 ) -> Recommendations:
     """Recommend to ``users`` (None: all) and say in which presentation to show each item.
 
     Raises:
         ConfigError: The study has no such look.
-        UnknownIdError: A user the model does not know.
+        UnknownIdError: A user the model does not know, unless ``skip_unknown``: then they are counted through ``say``.
     """
     study = Study.open(run)
     if look not in (ORIGINAL, BEST, *study.looks):
         raise ConfigError(unknown_name("look", look, [ORIGINAL, BEST, *study.looks]))
     fitted = open_model(run, model)
-    recs = fitted.recommend(fitted.users.ids if users is None else users, k=k, exclude_seen=exclude_seen)
+    wanted = list(fitted.users.ids) if users is None else list(users)
+    if skip_unknown:
+        unknown = [user for user in wanted if user not in fitted.users]
+        wanted = [user for user in wanted if user in fitted.users]
+        if unknown:
+            say(f"{len(unknown)} unknown users left out, first {unknown[0]!r}")
+    recs = fitted.recommend(wanted, k=k, exclude_seen=exclude_seen)
     return recs if look == ORIGINAL else present(study, recs, look)
+
+
+def similar_from(run: Path, model: str, items: Sequence[str], *, k: int) -> pd.DataFrame:
+    """The items most like ``items``: query, item_id, title, category, score, rank."""
+    found = open_model(run, model).similar_items(items, k=k).to_frame().rename(columns={"user_id": "query"})
+    about = pd.read_parquet(Study.open(run).folder / "catalog.parquet").set_index("item_id")
+    named = found.join(about[["title", "category"]], on="item_id")
+    return named[["query", "item_id", "title", "category", "score", "rank"]]
 
 
 def present(study: Study, recs: Recommendations, look: str) -> Recommendations:

@@ -18,7 +18,6 @@ from recsys.files import write_json
 from recsys.models.artifacts import load_model
 from recsys.models.base import FittedRecommender
 from study.run import Stage, Study, Work
-from study.stages.features import table_for
 from study.stages.fit import richest
 from study.taste import LookTaste, load_data, look_taste
 
@@ -45,7 +44,7 @@ def experiment(study: Study, config: ABConfig, seed: int) -> dict[str, Any]:
     data = load_data(study)
     taste = look_taste(study, data)
     model = load_model(study.folder / "models" / chosen_model(study))
-    control, treatment = make_arms(study, model, taste, config)
+    control, treatment = make_arms(model, taste, config)
     lean = taste.lean[np.arange(len(taste.lean)), taste.best]
     cuts = np.quantile(lean, [1 / 3, 2 / 3])
     segments = {
@@ -63,38 +62,33 @@ def chosen_model(study: Study) -> str:
     return next(n for n in ("hybrid", *with_features, *models) if n in models)
 
 
-def make_arms(study: Study, model: FittedRecommender, taste: LookTaste, config: ABConfig) -> tuple[Arm, Arm]:
+def make_arms(model: FittedRecommender, taste: LookTaste, config: ABConfig) -> tuple[Arm, Arm]:
     """What each user sees in either arm, and how attractive it is.
 
-    Control shows originals, recommended from originals. Treatment shows each user the look they lean to,
-    recommended from pictures in that look; items not accepted in it keep their original. Attraction in both is the
-    model's view of the product itself (its original), plus in treatment the assumed effect of the look.
+    Both arms list the same items, so that the difference is the presentation's alone. Control shows originals;
+    treatment shows each user the look they lean to, and the original of items that were not accepted in it. Attraction is the
+    model's view of the product itself, plus in treatment the assumed effect of the look.
     """
     users = np.arange(len(model.users), dtype=np.int64)
-    before, _ = model.top_items(users, k=config.slate)
-    after = np.empty_like(before)
-    for j, look in enumerate(taste.looks):
-        group = users[taste.best == j]
-        shown = model.with_item_features(table_for(study, look)) if hasattr(model, "with_item_features") else model
-        after[group] = shown.top_items(group, k=config.slate)[0]
-    appeal_before, appeal_after = _appeal(model, users, before, after)
-    shift = _shift(taste, after, config)
-    level = float(np.log(config.base_click_rate / (1 - config.base_click_rate)) - SPREAD * appeal_before.mean())
+    slates, _ = model.top_items(users, k=config.slate)
+    appeal = _appeal(model, users, slates)
+    level = float(np.log(config.base_click_rate / (1 - config.base_click_rate)) - SPREAD * appeal.mean())
+    plain = level + SPREAD * appeal
     return (
-        Arm("original", before, (level + SPREAD * appeal_before).astype(np.float32)),
-        Arm("stylised", after, (level + SPREAD * appeal_after + shift).astype(np.float32)),
+        Arm("original", slates, plain.astype(np.float32)),
+        Arm("stylised", slates, (plain + _shift(taste, slates, config)).astype(np.float32)),
     )
 
 
-def _appeal(model: FittedRecommender, users: Ints, *slates: Ints, block: int = 256) -> list[Floats]:
+def _appeal(model: FittedRecommender, users: Ints, slates: Ints, block: int = 256) -> Floats:
     """Scores of the slates' items in standard deviations of the user's scores, 0 in empty places."""
-    found = [np.zeros(slate.shape, np.float32) for slate in slates]
+    found = np.zeros(slates.shape, np.float32)
     for start in range(0, len(users), block):
         part = slice(start, start + block)
         scores = model.scores(model.users.decode(users[part]))
         scores = (scores - scores.mean(axis=1, keepdims=True)) / np.maximum(scores.std(axis=1, keepdims=True), 1e-9)
-        for slate, out in zip(slates, found, strict=True):
-            out[part] = np.where(slate[part] >= 0, np.take_along_axis(scores, np.maximum(slate[part], 0), axis=1), 0)
+        listed = np.take_along_axis(scores, np.maximum(slates[part], 0), axis=1)
+        found[part] = np.where(slates[part] >= 0, listed, 0)
     return found
 
 
