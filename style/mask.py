@@ -14,6 +14,8 @@ from style.raster import box_mean, grow, local_maximum, shrink, steepness
 from style.silhouette import silhouette
 from style.studio import Bools, Grid, Place, Studio, grid_of, studio_of, surface
 
+OPEN = 0.75
+"""Least share of a neighbourhood that must be free of the product to be judged: beside it the mean is one-sided."""
 SMALLEST = 16
 """Photos with a shorter side have no mask worth trusting."""
 
@@ -109,13 +111,14 @@ def doubts(studio: Studio, product: Bools, claimed: Bools, place: Place, grid: G
     size = max(float(product.sum()), 1.0)
     area = float(product.mean())
     touches = float((product & grid.ring).sum() / grid.ring.sum())
+    structure = _structure(studio, ~grow(claimed, 3 * grid.unit), grid.unit) / size
     # In a burnt-out studio white cloth and background are one colour: cloth may be lost, or holes left.
     alike = float((studio.mean[product] < 1.5 * studio.calm).sum()) / size
     return {
         "border not even": _ramp(studio.even, 0.35, 0.85),
         "area": min(_ramp(area, 0.0, 0.02), _ramp(1 - area, 0.03, 0.25)),
         **_outline_doubts(studio.crop(place), product[place], grid.unit),
-        "structure outside": _ramp(1 - _structure(studio, ~grow(claimed, 3 * grid.unit), grid.unit) / size, 0.94, 1.0),
+        "structure outside": _ramp(1 - structure, 0.97 if studio.burnt_out else 0.94, 1.0),
         "studio inside": _ramp(1 - alike, 0.92 if studio.burnt_out else 0.86, 1.0),
         "frame cuts": _ramp(1 - touches, 0.4, 0.9),
     }
@@ -134,7 +137,7 @@ def _outline_doubts(studio: Studio, product: Bools, unit: int) -> dict[str, floa
     between = float((closed & ~product).sum()) / size
     return {
         "weak outline": _ramp(1 - weak, 0.6, 1.0),
-        "ragged outline": _ramp(1 - ragged, 0.64, 0.96),
+        "ragged outline": _ramp(1 - ragged, 0.68, 0.96),
         "cloth between": _ramp(1 - between, 0.6, 1.0),
     }
 
@@ -145,7 +148,7 @@ def _structure(studio: Studio, beyond: Bools, unit: int) -> float:
     near, share = box_mean(planes, unit), box_mean(planes, 4 * unit)
     fine = np.abs(near[0] / np.maximum(near[1], 0.05) - share[0] / np.maximum(share[1], 0.05))
     slope = 0.15 * box_mean(planes[0], 2 * unit)  # a shadow's own slope is no structure
-    return float((beyond & (fine > 0.7 + 0.25 * studio.noise + slope)).sum())
+    return float((beyond & (share[1] > OPEN) & (fine > 0.7 + 0.25 * studio.noise + slope)).sum())
 
 
 def _ramp(value: float, low: float, high: float) -> float:
