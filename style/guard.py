@@ -35,7 +35,7 @@ class GuardConfig:
 
     min_ssim: float = 0.8
     min_edge: float = 0.7
-    min_cosine: float = 0.35
+    min_cosine: float = 0.45
     max_product_delta_e: float = 3.0
     min_mask: float = 0.5
 
