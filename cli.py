@@ -106,7 +106,7 @@ def main(debug: bool) -> None:
 @click.option("--out", type=click.Path(path_type=Path), default=Path("demo"), show_default=True, help="Where to write.")
 @click.option("--items", type=click.IntRange(min=20), default=240, show_default=True, help="Products to draw.")
 @click.option("--users", type=click.IntRange(min=20), default=500, show_default=True, help="Customers to simulate.")
-@click.option("--seed", type=int, default=7, show_default=True, help="Of everything random.")
+@click.option("--seed", type=click.IntRange(min=0), default=7, show_default=True, help="Of everything random.")
 @example("stylerec demo --out demo")
 def demo(out: Path, items: int, users: int, seed: int) -> None:
     """Draw a sample store and run the whole study on it; no network, no data of yours."""
@@ -247,7 +247,7 @@ def evaluate(study: Path, out: Path | None, as_json: bool) -> None:
 @click.option(
     "--style-effect", type=float, help="Effect to assume on the log-odds of a click; default as in the study."
 )
-@click.option("--seed", type=int, default=0, show_default=True, help="Of the simulation.")
+@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Of the simulation.")
 @JSON
 @example("stylerec simulate runs/spring --users 50000 --style-effect 0.05")
 def simulate(run: Path, users: int | None, style_effect: float | None, seed: int, as_json: bool) -> None:
@@ -307,7 +307,7 @@ def style_list(commercial: bool, offline: bool, as_json: bool) -> None:
     help="TOML with looks of your own: [name] tables.",
 )
 @click.option("--out", type=click.Path(path_type=Path), required=True, help="Folder to write to.")
-@click.option("--seed", type=int, default=0, show_default=True, help="Of grain and jitter.")
+@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Of grain and jitter.")
 @JSON
 @example("stylerec style transfer photos/ --look retro --look minimalist --out restyled/")
 def transfer(

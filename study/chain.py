@@ -3,15 +3,15 @@
 from study.run import Stage
 from study.stages.experiment import AB
 from study.stages.features import FEATURES
-from study.stages.fit import FIT, OFFLINE_FIT
+from study.stages.fit import FIT, OFFLINE_FIT, SPLIT
 from study.stages.ingest import INGEST
 from study.stages.looks import LOOKS
 from study.stages.offline import OFFLINE
 from study.stages.report import REPORT
 
-ALL: tuple[Stage, ...] = (INGEST, LOOKS, FEATURES, FIT, OFFLINE_FIT, OFFLINE, AB, REPORT)
+ALL: tuple[Stage, ...] = (INGEST, SPLIT, LOOKS, FEATURES, FIT, OFFLINE_FIT, OFFLINE, AB, REPORT)
 FITTING: tuple[Stage, ...] = (INGEST, LOOKS, FEATURES, FIT)
 
-OFFLINE_CHAIN: tuple[Stage, ...] = (INGEST, LOOKS, FEATURES, OFFLINE_FIT, OFFLINE)
+OFFLINE_CHAIN: tuple[Stage, ...] = (INGEST, SPLIT, LOOKS, FEATURES, OFFLINE_FIT, OFFLINE)
 
 __all__ = ["ALL", "FITTING", "OFFLINE_CHAIN"]

@@ -6,7 +6,7 @@ import os
 import re
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,7 @@ from evaluation.splits import SplitConfig
 from recsys.config import from_mapping
 from recsys.errors import ConfigError, unknown_name
 from recsys.models.base import Recommender
-from recsys.registry import create, names
+from recsys.registry import component, names
 from style.look import Look, look_from_mapping
 
 DEFAULT_LOOKS = ("retro", "minimalist")
@@ -101,7 +101,7 @@ class StudyConfig:
         looks: Name → changes to the built-in look of that name, or a look of one's own.
         models: Name → options of the model; ``kind`` when the name is not the registered one, ``enabled = false``
             drops a default.
-        seed: Of everything random.
+        seed: Of everything random that names no seed of its own.
     """
 
     catalog: CatalogConfig
@@ -113,6 +113,14 @@ class StudyConfig:
     evaluation: EvaluationConfig = EvaluationConfig()
     ab: ABConfig = field(default_factory=ABConfig)
     seed: int = 0
+
+    def __post_init__(self) -> None:
+        if self.seed < 0:
+            raise ConfigError(f"seed must be >= 0, got {self.seed}")
+        for name, model in self.make_models().items():
+            if model.uses_features == "required" and not self.features.blocks:
+                cure = f"name some under [features] or write enabled = false under [models.{name}]"
+                raise ConfigError(f"[models.{name}] needs feature blocks and there are none; {cure}")
 
     def make_looks(self, base: Path) -> dict[str, Look]:
         """The looks, style images resolved against ``base``.
@@ -129,16 +137,20 @@ class StudyConfig:
             ConfigError: An unknown model or option.
         """
         tables = {name: dict(self.models.get(name, {})) for name in (*DEFAULT_MODELS, *self.models)}
-        return {name: _make_model(name, table) for name, table in tables.items() if table.pop("enabled", True)}
+        return {
+            name: _make_model(name, table, self.seed) for name, table in tables.items() if table.pop("enabled", True)
+        }
 
 
-def _make_model(name: str, table: dict[str, Any]) -> Recommender:
+def _make_model(name: str, table: dict[str, Any], seed: int) -> Recommender:
     kind = table.pop("kind", name)
     known = names("models")
     if kind not in known:
         raise ConfigError(f"[models.{name}]: {unknown_name('model', kind, known)}")
-    made = create("models", kind)
-    options = from_mapping(type(made), table, where=f"models.{name}")
+    config = component("models", kind)
+    if "seed" in {f.name for f in fields(config)}:
+        table.setdefault("seed", seed)
+    options = from_mapping(config, table, where=f"models.{name}")
     model: Recommender = options
     return model
 
@@ -168,7 +180,7 @@ def parse_study(text: str) -> StudyConfig:
         ConfigError: Not TOML, an unknown key, a wrong type, an environment variable that is not set.
 
     Example:
-        >>> study = parse_study('[catalog]\\npath = "items.csv"\n[interactions]\npath = "sales.csv"')
+        >>> study = parse_study('[catalog]\npath = "items.csv"\n[interactions]\npath = "sales.csv"')
         >>> sorted(study.looks)
         ['minimalist', 'retro']
     """

@@ -22,19 +22,27 @@ class StudyFolder:
     path: Path
 
     @classmethod
-    def create(cls, path: Path, study_file: Path) -> StudyFolder:
-        """Make (or take up again) a study folder and copy the study file in.
+    def create(cls, path: Path) -> StudyFolder:
+        """A new study folder, or one to be taken up again; nothing is written before `begin`.
 
         Raises:
             ConfigError: The folder holds something else.
         """
-        if path.exists() and (not path.is_dir() or (any(path.iterdir()) and not (path / "study.toml").exists())):
+        if path.exists() and not path.is_dir():
+            raise ConfigError(f"{path} exists and is no folder; choose another --out")
+        inside = {p.name for p in path.iterdir()} - {".lock"} if path.exists() else set()
+        if inside and "study.toml" not in inside:
             raise ConfigError(f"{path} exists and is not a study folder; choose another --out")
-        folder = cls(path)
-        write_bytes(path / "study.toml", study_file.read_bytes())
-        ledger = folder.ledger()
-        write_json(path / LEDGER, ledger | {"origin": str(study_file.resolve().parent)})
-        return folder
+        return cls(path)
+
+    def begin(self, study_file: Path) -> None:
+        """Copy the study file in and remember where it came from; call it with the lock held."""
+        write_bytes(self.path / "study.toml", study_file.read_bytes())
+        try:
+            stages = self.ledger()["stages"]
+        except ArtifactError:  # a damaged ledger forgets: every stage is done again
+            stages = {}
+        write_json(self.path / LEDGER, {"origin": str(study_file.resolve().parent), "stages": stages})
 
     @classmethod
     def open(cls, path: Path) -> StudyFolder:
@@ -60,7 +68,9 @@ class StudyFolder:
     def ledger(self) -> dict[str, Any]:
         """``{"origin": …, "stages": {name: entry}}``."""
         path = self.path / LEDGER
-        ledger: dict[str, Any] = read_json(path) if path.exists() else {"stages": {}}
+        ledger: dict[str, Any] = read_json(path) if path.exists() else {"origin": "", "stages": {}}
+        if not isinstance(ledger, dict) or not isinstance(ledger.get("stages"), dict) or "origin" not in ledger:
+            raise ArtifactError(f"{path} is damaged; run the study again, finished pictures are kept")
         return ledger
 
     def entry(self, stage: str) -> dict[str, Any] | None:

@@ -32,18 +32,24 @@ class Study:
     config: StudyConfig
     folder: StudyFolder
     base: Path
+    source: Path | None = None
 
     @classmethod
     def create(cls, study_file: Path, out: Path) -> Study:
         """Begin (or take up) a study."""
         config = read_study(study_file)
-        return cls(config, StudyFolder.create(out, study_file), study_file.resolve().parent)
+        return cls(config, StudyFolder.create(out), study_file.resolve().parent, study_file)
 
     @classmethod
     def open(cls, path: Path) -> Study:
         """A study that has been run."""
         folder = StudyFolder.open(path)
         return cls(parse_study((folder / "study.toml").read_text(encoding="utf-8")), folder, folder.origin)
+
+    @property
+    def encoders(self) -> tuple[str, ...]:
+        """The encoders that have pictures to look at."""
+        return self.config.features.encoders if self.config.catalog.images else ()
 
     @cached_property
     def looks(self) -> dict[str, Look]:
@@ -78,6 +84,8 @@ def run_stages(study: Study, stages: Iterable[Stage], *, say: Callable[[str], No
     """
     keys: dict[str, str] = {}
     with study.folder.lock():
+        if study.source is not None:
+            study.folder.begin(study.source)
         for stage in stages:
             upstream = [keys.get(name, "absent") for name in stage.needs]
             keys[stage.name] = key = stable_hash([stage.name, version("stylerec"), stage.inputs(study), upstream])

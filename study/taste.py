@@ -68,8 +68,7 @@ def look_taste(study: Study, data: Dataset) -> LookTaste:
 
 def style_block(study: Study) -> str | None:
     """The block in which style is measured; None without pictures."""
-    encoders = study.config.features.encoders if study.config.catalog.images else ()
-    return next((b for b in STYLE_BLOCKS if b in encoders), encoders[0] if encoders else None)
+    return next((b for b in STYLE_BLOCKS if b in study.encoders), next(iter(study.encoders), None))
 
 
 def load_data(study: Study) -> Dataset:

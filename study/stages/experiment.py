@@ -66,8 +66,8 @@ def make_arms(model: FittedRecommender, taste: LookTaste, config: ABConfig) -> t
     """What each user sees in either arm, and how attractive it is.
 
     Both arms list the same items, so that the difference is the presentation's alone. Control shows originals;
-    treatment shows each user the look they lean to, and the original of items that were not accepted in it. Attraction is the
-    model's view of the product itself, plus in treatment the assumed effect of the look.
+    treatment shows each user the look they lean to, and the original of items that were not accepted in it.
+    Attraction is the model's view of the product itself, plus in treatment the assumed effect of the look.
     """
     users = np.arange(len(model.users), dtype=np.int64)
     slates, _ = model.top_items(users, k=config.slate)

@@ -41,7 +41,7 @@ def table_for(study: Study, look: str | None) -> FeatureTable:
     for name in features.blocks:
         if name in features.columns:
             blocks.append(FeatureBlock.load(folder, name))
-        elif look is not None:
+        elif look is not None and name in study.encoders:
             block = FeatureBlock.load(folder, _stored(name, look), mmap=True)
             blocks.append(FeatureBlock(name, block.values, block.columns, block.provenance))
     return FeatureTable(ids, tuple(blocks))
@@ -57,7 +57,7 @@ def _features(study: Study) -> Work:
         _column_block(catalog, name).save(study.folder / "features")
     made = Presentations.load(study.folder / "made.parquet")
     encoders = _encoders(study)
-    if not encoders or not study.config.catalog.images:
+    if not encoders:
         made.save(study.folder / "presentations.parquet")
         return Work(0, "images")
     photos = usable_photos(study)
@@ -73,7 +73,7 @@ def _features(study: Study) -> Work:
 
 def _encoders(study: Study) -> list[Encoder]:
     features = study.config.features
-    return [create("encoders", name, device=features.device) for name in features.encoders]
+    return [create("encoders", name, device=features.device) for name in study.encoders]
 
 
 def _column_block(catalog: Catalog, name: str) -> FeatureBlock:

@@ -30,7 +30,7 @@ def feature_sets(study: Study, model: Recommender) -> list[str]:
     features = study.config.features
     sets = [NO_FEATURES] if model.uses_features == "optional" else []
     sets += [METADATA] if features.columns else []
-    return sets + ([ORIGINAL, *study.looks] if features.encoders else [])
+    return sets + ([ORIGINAL, *study.looks] if study.encoders else [])
 
 
 def features_of(study: Study, name: str) -> FeatureTable | None:
@@ -68,11 +68,10 @@ def _fit(study: Study) -> Work:
 
 def _offline_fit(study: Study) -> Work:
     if study.config.split.kind == "none":
-        write_json(study.folder / "offline" / "split.json", {"kind": "none"})
+        (study.folder / "offline").mkdir(exist_ok=True)
         return Work(0, "models")
     parts = split_of(study)
     data = Dataset.of(parts.train, Catalog.load(study.folder / "catalog.parquet"))
-    write_json(study.folder / "offline" / "split.json", parts.about)
     done = 0
     for name, model in study.config.make_models().items():
         for features in feature_sets(study, model):
@@ -92,5 +91,15 @@ def _offline_inputs(study: Study) -> Mapping[str, Any]:
     return {"models": _inputs(study), "split": to_mapping(study.config.split)}
 
 
+def _split(study: Study) -> None:
+    write_json(study.folder / "split.json", {} if study.config.split.kind == "none" else split_of(study).about)
+
+
+def _split_inputs(study: Study) -> Mapping[str, Any]:
+    found: Mapping[str, Any] = to_mapping(study.config.split)
+    return found
+
+
+SPLIT = Stage("split", ("ingest",), _split_inputs, _split, ("split.json",))
 FIT = Stage("fit", ("ingest", "features"), _inputs, _fit, ("models",))
-OFFLINE_FIT = Stage("fit offline", ("ingest", "features"), _offline_inputs, _offline_fit, ("offline",))
+OFFLINE_FIT = Stage("fit offline", ("split", "features"), _offline_inputs, _offline_fit, ("offline",))

@@ -28,6 +28,8 @@ def test_minimal_file_has_every_default() -> None:
         (MINIMAL + "[evaluation]\nk = 10\n", "must be a list"),
         ("[catalog]\n", "misses"),
         ("[catalog\n", "not valid TOML"),
+        ("seed = -1\n" + MINIMAL, "seed must be >= 0"),
+        (MINIMAL + "[features]\nblocks = []\n", "content.* needs feature blocks"),
         ('[catalog]\npath = "$NO_SUCH_VARIABLE/x.csv"\n', "environment variable"),
     ],
 )
