@@ -84,7 +84,7 @@ class StyleCode:
         if len(names) != 1 or total <= 0:
             raise ConfigError(f"mix codes of one stylizer with positive weights, got {sorted(names)}, total {total:g}")
         arrays = {
-            key: np.sum([np.float32(w / total) * code.arrays[key] for code, w in parts.items()], axis=0, dtype=np.float32)
+            key: np.asarray(sum(np.float32(w / total) * code.arrays[key] for code, w in parts.items()), np.float32)
             for key in next(iter(parts)).arrays
         }
         return StyleCode(names.pop(), arrays)

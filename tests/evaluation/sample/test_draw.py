@@ -55,9 +55,7 @@ def test_style_is_visible_across_categories():
 @pytest.mark.parametrize("style", range(len(STYLES)))
 def test_product_stands_whole_on_a_light_studio_ground(category, style):
     pixels = draw_item(category, np.eye(len(STYLES))[style], seed=[5, style])
-    border = np.concatenate(
-        [pixels[:2].reshape(-1, 3), pixels[:, :2].reshape(-1, 3), pixels[:, -2:].reshape(-1, 3)]
-    )
+    border = np.concatenate([pixels[:2].reshape(-1, 3), pixels[:, :2].reshape(-1, 3), pixels[:, -2:].reshape(-1, 3)])
     assert border.min() > 150  # nothing but backdrop and shadow at the border: no product is cut off
     assert np.median(border) > 195  # light grey
     away = np.abs(pixels.astype(int) - np.median(border, axis=0)).max(axis=2) > 12
@@ -76,9 +74,7 @@ def test_unknown_category_suggests():
         draw_item("sofas", np.eye(4)[0], seed=0)
 
 
-@pytest.mark.parametrize(
-    "pattern", [p for table in PATTERNS.values() for p, _ in table], ids=lambda p: p.__name__
-)
+@pytest.mark.parametrize("pattern", [p for table in PATTERNS.values() for p, _ in table], ids=lambda p: p.__name__)
 def test_every_pattern_is_a_colour_in_range(pattern):
     from evaluation.sample.palettes import draw_palette
 
@@ -123,17 +119,13 @@ def test_part_covers_its_area_smoothly():
     # oracle: coverage sums to the outline's area; an anti-aliased border has coverages between 0 and 1
     canvas = Canvas(np.random.default_rng(0), wobble=0.0)
     canvas.part(ellipse(0, 160, 50, 40, n=200), Cloth.plain((0.5, 0.2, 0.2)), Relief())
-    assert canvas.alpha.sum() == pytest.approx(
-        np.pi * 2000, rel=0.012
-    )  # Pillow paints border pixels whole: + 1/8 px
+    assert canvas.alpha.sum() == pytest.approx(np.pi * 2000, rel=0.012)  # Pillow paints border pixels whole: + 1/8 px
     between = (canvas.alpha > 0.05) & (canvas.alpha < 0.95)
     assert between.sum() > 200
 
 
 def test_light_comes_from_the_upper_left():
     canvas = Canvas(np.random.default_rng(0), wobble=0.0)
-    canvas.part(
-        ellipse(0, 160, 50, n=200), Cloth.plain((0.5, 0.5, 0.5), grain=0.0), Relief(puff=12, height=1.2)
-    )
+    canvas.part(ellipse(0, 160, 50, n=200), Cloth.plain((0.5, 0.5, 0.5), grain=0.0), Relief(puff=12, height=1.2))
     brightness = canvas.rgb.mean(axis=2)
     assert brightness[132, 92] > brightness[160, 120] > brightness[188, 148]

@@ -69,9 +69,7 @@ def test_purchase_rate_after_click_matches_closed_form(world):
 
 def test_taste_drives_purchases(world):
     items, users, log = world
-    bought = log.interactions[log.interactions["event"] == "purchase"].merge(
-        items[["item_id", *STYLES]], on="item_id"
-    )
+    bought = log.interactions[log.interactions["event"] == "purchase"].merge(items[["item_id", *STYLES]], on="item_id")
     profile = bought.groupby("user_id")[list(STYLES)].mean()
     many = bought.groupby("user_id").size() >= 8
     taste = users.set_index("user_id").loc[profile.index[many], TASTES]
@@ -104,9 +102,7 @@ def test_slates_follow_plackett_luce():
     # oracle: P(first = i) = w_i / sum w; P(second = j | first = i) = w_j / (sum w - w_i)
     weight, n = np.array([1.0, 2.0, 5.0, 0.0]), 40_000
     slate, chance = draw_slates(np.tile(weight, (n, 1)), 2, np.random.default_rng(0))
-    expected = {
-        (i, j): weight[i] / 8 * weight[j] / (8 - weight[i]) for i in range(3) for j in range(3) if i != j
-    }
+    expected = {(i, j): weight[i] / 8 * weight[j] / (8 - weight[i]) for i in range(3) for j in range(3) if i != j}
     for (i, j), p in expected.items():
         rows = (slate[:, 0] == i) & (slate[:, 1] == j)
         assert abs(rows.mean() - p) < 4.5 * np.sqrt(p * (1 - p) / n)
@@ -117,9 +113,7 @@ def test_inverse_propensity_counts_the_catalogue(world):
     # oracle: E[1 / P(first draw)] = number of products that can be drawn
     items, _, log = world
     first = log.impressions[(log.impressions["position"] == 1)]
-    available = np.searchsorted(
-        np.sort(items["launched"].to_numpy()), first["timestamp"].to_numpy(), side="right"
-    )
+    available = np.searchsorted(np.sort(items["launched"].to_numpy()), first["timestamp"].to_numpy(), side="right")
     gap = 1 / first["propensity"].to_numpy() - available
     assert abs(gap.mean()) < 5 * gap.std() / np.sqrt(len(gap))
 

@@ -126,9 +126,7 @@ def test_store_reads_through_the_front_door(store):
     log = Interactions.read(folder / "interactions.csv", catalog=catalog)
     assert list(catalog.ids) == list(truth.items["item_id"])
     assert sorted(log.rejected["row"]) == [flaw["row"] for flaw in truth.bad_rows]
-    shown = pd.read_csv(
-        folder / "impressions.csv", dtype={"user_id": str, "item_id": str}, keep_default_na=False
-    )
+    shown = pd.read_csv(folder / "impressions.csv", dtype={"user_id": str, "item_id": str}, keep_default_na=False)
     assert shown["propensity"].between(0, 1, inclusive="right").all()
     # every click of the log was shown
     clicks = log.frame[log.frame["event"] == "click"]
