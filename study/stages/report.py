@@ -103,7 +103,7 @@ class _Pictures:
 def _provenance(study: Study) -> dict[str, Any]:
     packages = ("stylerec", "numpy", "scipy", "pandas", "torch", "torchvision", "implicit", "pillow")
     return {
-        "name": study.folder.path.resolve().name,
+        "name": _name(study.folder.path.resolve()),
         "created": time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime()),
         "seed": study.config.seed,
         "command": " ".join(["stylerec", *map(str, sys.argv[1:])]),
@@ -111,6 +111,10 @@ def _provenance(study: Study) -> dict[str, Any]:
         "hashes": read_json(study.folder / "ingest.json")["hashes"],
         "config": to_mapping(study.config),
     }
+
+
+def _name(folder: Path) -> str:
+    return folder.parent.name if folder.name == "run" else folder.name
 
 
 def _data(study: Study) -> dict[str, Any]:
