@@ -4,7 +4,8 @@
 
 Photos come from the folder STYLEREC_DATA names; without it, from noise of the same size. Results are checked (cosine)
 before they are timed. Figures are medians over rounds in which all contenders take turns. The CPU time per image is
-given beside the rate: on a machine with other work it says what an idle one would do.
+given beside the rate: on a machine with other work it says what an idle one would do. There the peer's threads mostly
+wait for each other, so it also runs on one thread, and the ratio in CPU time against that is the one to trust.
 """
 
 from __future__ import annotations
@@ -37,6 +38,7 @@ DATA = Path(os.environ.get("STYLEREC_DATA", HERE.parents[1] / "shared" / "data")
 PHOTOS = DATA / "hm_fashion" / "images_h176.zip"
 ENCODERS = ("efficientnet-lite0", "magenta-style", "gram")
 GOAL = 1.5
+PEER, SINGLE = "plain lite0, batch 1 (peer)", "plain lite0, batch 1, 1 thread"
 
 
 def photos(count: int) -> list[bytes]:
@@ -98,6 +100,7 @@ def main() -> None:
     parser.add_argument("--images", type=int, default=256)
     parser.add_argument("--rounds", type=int, default=5)
     options = parser.parse_args()
+    load = os.getloadavg()[0]
     files = photos(options.images)
     encoders = {name: create("encoders", name) for name in ENCODERS}
     pixels = {s: np.concatenate([resize(decode(f).pixels[None], s) for f in files]) for s in (224, 256)}
@@ -110,13 +113,21 @@ def main() -> None:
         with tempfile.TemporaryDirectory() as folder:
             embed(lambda i: files[i], len(files), list(encoders.values()), Path(folder))
 
-    work: dict[str, Callable[[], Any]] = {"plain lite0, batch 1 (peer)": lambda: peer(pixels[224])}
+    def one_thread() -> None:
+        before = torch.get_num_threads()
+        torch.set_num_threads(1)
+        peer(pixels[224])
+        torch.set_num_threads(before)
+
+    work: dict[str, Callable[[], Any]] = {PEER: lambda: peer(pixels[224]), SINGLE: one_thread}
     for name, encoder in encoders.items():
         work[name] = lambda encoder=encoder: encoder.encode(pixels[encoder.size])
     work["all three, from JPEG files"] = all_three
     timed = take_turns(work, len(files), options.rounds)
-    found = {"timed": timed, "least_cosine": cosine, "check_images": check_speed(), "cores": cores()}
-    found["ratio"] = timed["efficientnet-lite0"]["images_per_s"] / timed["plain lite0, batch 1 (peer)"]["images_per_s"]
+    ours = timed["efficientnet-lite0"]
+    found = {"timed": timed, "least_cosine": cosine, "check_images": check_speed(), "cores": cores(), "load": load}
+    found["ratio"] = ours["images_per_s"] / timed[PEER]["images_per_s"]
+    found["cpu_ratio"] = timed[SINGLE]["cpu_ms_per_image"] / ours["cpu_ms_per_image"]
     show(found, options)
     write_json(HERE / "results" / "encode.json", found | {"images": len(files), "rounds": options.rounds})
 
@@ -135,9 +146,12 @@ def show(found: dict[str, Any], options: argparse.Namespace) -> None:
     print(f"{'':<32}{'images/s':>10}{'CPU ms/image':>14}")
     for name, row in found["timed"].items():
         print(f"{name:<32}{row['images_per_s']:>10.1f}{row['cpu_ms_per_image']:>14.1f}")
-    verdict = "reached" if found["ratio"] >= GOAL else "MISSED"
-    print(f"\nefficientnet-lite0 is {found['ratio']:.2f} times the peer (goal {GOAL}: {verdict}); ", end="")
+    verdict = "reached" if min(found["ratio"], found["cpu_ratio"]) >= GOAL else "MISSED"
+    print(f"\nefficientnet-lite0: {found['ratio']:.2f} times the peer's images/s; ", end="")
+    print(f"{found['cpu_ratio']:.2f} times in CPU time against one thread (goal {GOAL}: {verdict})")
     print(f"least cosine {found['least_cosine']:.6f}; {options.rounds} rounds, {found['cores']} cores")
+    if found["load"] > 0.5:
+        print(f"the machine was busy (load {found['load']:.1f}): trust CPU times, not images/s")
     if found["check_images"]:
         print("check_images: {photos:,} photos in {seconds:.1f} s".format(**found["check_images"]))
 
