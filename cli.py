@@ -59,6 +59,8 @@ class Clean(click.Group):
                 raise
             click.secho(f"{type(error).__name__}: {error}", fg="red", err=True)
             ctx.exit(2)
+        except BrokenPipeError:  # the reader has had enough (`| head`); click ends quietly
+            raise
         except OSError as error:
             if ctx.params.get("debug"):
                 raise

@@ -66,6 +66,8 @@ def experiment_rows(ab: dict[str, Any]) -> list[dict[str, Any]]:
 
 def experiment_words(ab: dict[str, Any]) -> str:
     """What was assumed, what came out, and why."""
+    if not ab:
+        return "the study has no looks to test; name some under [looks], give it photos, and run it again"
     design = ab["design"]
     assumed = (
         f"assumed: style effect {design['style_effect']:+g} on the log-odds of a click, minus "

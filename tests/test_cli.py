@@ -16,9 +16,11 @@ import numpy as np
 import pandas as pd
 import pytest
 from click.testing import CliRunner, Result
+from doc_pages import PAGES, run_page
 
 from cli import main
 from recsys.data import Presentations
+from study.results import experiment_words
 
 ROOT = Path(__file__).resolve().parents[1]
 COMMANDS = [
@@ -175,6 +177,19 @@ def test_simulate_again_with_another_effect(demo: Path) -> None:
     assert found["design"]["units"] == 4000
 
 
+def test_without_looks_there_is_nothing_to_rehearse() -> None:
+    assert "no looks to test" in experiment_words({})
+
+
+def test_a_reader_who_leaves_early_is_no_error() -> None:
+    read, write = os.pipe()
+    os.close(read)
+    command = [sys.executable, str(ROOT / "cli.py"), "style", "list"]
+    result = subprocess.run(command, stdout=write, stderr=subprocess.PIPE, text=True)
+    os.close(write)
+    assert (result.returncode, result.stderr) == (1, "")  # as click ends on a broken pipe
+
+
 def test_report_is_written_anew(demo: Path) -> None:
     (demo / "run" / "report.html").unlink()
     assert stylerec("report", demo / "run").exit_code == 0
@@ -194,6 +209,14 @@ def test_the_readme_runs(demo: Path, capsys: pytest.CaptureFixture[str]) -> None
     for block in blocks:
         exec(compile(block.replace("demo/store", str(demo / "store")), "README.md", "exec"), {})
     assert "user_id" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+def test_a_page_of_the_documentation_runs(
+    page: Path, demo: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "demo").symlink_to(demo)
+    run_page(page, tmp_path, monkeypatch)
 
 
 def test_the_readme_names_only_commands_that_exist() -> None:
