@@ -1,13 +1,18 @@
-"""Exact top-k of score matrices: bounded memory, filters first, ties by index."""
+"""Exact top-k of score matrices: bounded memory, filters first, ties by index.
+
+A wide row is not searched element by element. Its columns are laid out as interleaved groups, the maxima of the groups
+are one vectorised pass, and only the ``k`` groups of highest maximum are looked at closer: the k-th
+highest group maximum is a lower bound of the k-th best score, so nothing outside those groups can be in the list.
+"""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 
 import numpy as np
 import numpy.typing as npt
 import scipy.sparse as sp
-import torch
 
 from recsys.errors import ConfigError, DataError
 
@@ -17,7 +22,7 @@ Mask = npt.NDArray[np.bool_]
 ScoreBlock = Callable[[Ints], Floats]
 
 BLOCK_BYTES = 64 * 2**20
-"""A block of scores is about this large, whatever the number of users and items."""
+"""The scores in work at one time are about this large, whatever the number of users and items."""
 
 
 def top_k(scores: Floats, k: int) -> tuple[Ints, Floats]:
@@ -44,7 +49,7 @@ def top_k(scores: Floats, k: int) -> tuple[Ints, Floats]:
     out_index, out_scores = np.full((n, k), -1, np.int64), np.full((n, k), -np.inf, np.float32)
     width = min(k, m)
     if n and width:
-        columns, best = _select(np.ascontiguousarray(scores, dtype=np.float32), width)
+        columns, best = _best(np.ascontiguousarray(scores, dtype=np.float32), width)
         out_index[:, :width] = np.where(best > -np.inf, columns, -1)
         out_scores[:, :width] = best
     return out_index, out_scores
@@ -84,7 +89,7 @@ def top_k_blocked(
         part = slice(start, start + step)
         scores = score_block(rows[part])
         if seen is not None:
-            _exclude_seen(scores, seen, rows[part])
+            scores[stored(seen, rows[part])] = -np.inf
         if allowed is not None:
             scores[:, ~allowed] = -np.inf
         index[part], best[part] = top_k(scores, k)
@@ -97,36 +102,86 @@ def check_k(k: int) -> None:
         raise ConfigError(f"k must be >= 1, got {k}; it is the length of a list")
 
 
-def _exclude_seen(scores: Floats, seen: sp.csr_array, rows: Ints) -> None:
-    """Set the stored entries of ``seen[rows]`` to -inf, in place."""
+def stored(seen: sp.csr_array, rows: Ints) -> tuple[Ints, Ints]:
+    """Position in ``rows`` and column of every stored entry of ``seen[rows]``.
+
+    Example:
+        >>> owner, column = stored(sp.csr_array(np.array([[0, 1], [1, 1]])), np.array([1, 0, 1]))
+        >>> owner.tolist(), column.tolist()
+        ([0, 0, 1, 2, 2], [0, 1, 1, 0, 1])
+    """
     counts = np.diff(seen.indptr)[rows]
     owner = np.repeat(np.arange(len(rows)), counts)
     within = np.arange(len(owner)) - np.repeat(np.cumsum(counts) - counts, counts)
-    scores[owner, seen.indices[seen.indptr[rows].repeat(counts) + within]] = -np.inf
+    return owner, np.asarray(seen.indices[seen.indptr[rows].repeat(counts) + within], np.int64)
 
 
-def _select(scores: Floats, k: int) -> tuple[Ints, Floats]:
+def _best(scores: Floats, k: int) -> tuple[Ints, Floats]:
     """Top k columns by (score descending, index ascending); ``k`` <= columns."""
-    m = scores.shape[1]
-    # One column more than asked: where it is strictly worse, the chosen set has no rival at the border.
-    values, columns = (t.numpy() for t in torch.topk(torch.from_numpy(scores), min(k + 1, m), dim=1))
-    if not (values[:, 0] < np.inf).all():  # NaN sorts first, too
-        raise DataError("scores hold NaN or infinity; the model's parameters are damaged or have diverged")
-    border = values[:, k - 1]
-    tied = np.flatnonzero(values[:, k] == border) if m > k else np.empty(0, np.int64)
-    columns = columns[:, :k].copy()
-    if len(tied):
-        columns[tied] = _lowest_of_tied(scores[tied], border[tied], k)
-    columns.sort(axis=1)
+    n, m = scores.shape
+    # A group costs a comparison in every row, a column of a chosen group about 8 times as much.
+    stride = math.isqrt(m // (8 * k))
+    if stride < 4:
+        return _best_of_all(scores, k)
+    length = m // stride
+    tops = scores[:, : stride * length].reshape(n, stride, length).max(axis=1)
+    _refuse_infinite(tops)
+    take, exact = _at_least_kth(tops, k)
+    if not exact.any():
+        return _best_of_all(scores, k)
+    groups = _k_columns(take if exact.all() else take[exact], k)
+    # Column j + s·length belongs to group j. In this order candidates ascend; the few left-over columns all compete.
+    columns = (groups[:, None, :] + length * np.arange(stride)[:, None]).reshape(len(groups), -1)
+    rest = np.broadcast_to(np.arange(stride * length, m), (len(groups), m - stride * length))
+    columns = np.concatenate([columns, rest], axis=1)
+    return _merge(scores, columns, exact, k)
+
+
+def _merge(scores: Floats, columns: Ints, exact: Mask, k: int) -> tuple[Ints, Floats]:
+    """The best among each row's candidates; rows that are not ``exact`` are searched as a whole."""
+    index, best = np.empty((len(scores), k), np.int64), np.empty((len(scores), k), np.float32)
+    rows = np.flatnonzero(exact)
+    found, best[rows] = _best_of_all(scores.take(columns + rows[:, None] * scores.shape[1]), k)
+    index[rows] = np.take_along_axis(columns, found, axis=1)
+    if len(rows) < len(scores):
+        index[~exact], best[~exact] = _best_of_all(scores[~exact], k)
+    return index, best
+
+
+def _k_columns(take: Mask, k: int) -> Ints:
+    """(n, k) the columns taken in rows that take ``k`` each, ascending."""
+    n, m = take.shape
+    # Several times faster than np.nonzero.
+    return np.asarray(np.flatnonzero(take).reshape(n, k) - m * np.arange(n)[:, None], np.int64)
+
+
+def _best_of_all(scores: Floats, k: int) -> tuple[Ints, Floats]:
+    """Top k columns by (score descending, index ascending), every element compared."""
+    _refuse_infinite(scores)
+    take, exact = _at_least_kth(scores, k)
+    if not exact.all():
+        take[~exact] = _lowest_of_tied(scores[~exact], k)
+    columns = _k_columns(take, k)
     chosen = np.take_along_axis(scores, columns, axis=1)
     order = np.argsort(-chosen, axis=1, kind="stable")
     return np.take_along_axis(columns, order, axis=1), np.take_along_axis(chosen, order, axis=1)
 
 
-def _lowest_of_tied(scores: Floats, border: Floats, k: int) -> Ints:
-    """All columns above each row's border, filled up with the lowest-index columns on it."""
-    above = scores > border[:, None]
-    on = scores == border[:, None]
+def _at_least_kth(scores: Floats, k: int) -> tuple[Mask, Mask]:
+    """(n, m) what is not below its row's k-th highest score, and (n,) whether that is exactly ``k``."""
+    kth = np.partition(scores, scores.shape[1] - k, axis=1)[:, -k]
+    take = scores >= kth[:, None]
+    return take, np.count_nonzero(take, axis=1) == k
+
+
+def _lowest_of_tied(scores: Floats, k: int) -> Mask:
+    """The k highest of every row, of equal ones those of lowest index."""
+    border = np.partition(scores, scores.shape[1] - k, axis=1)[:, -k, None]
+    above, on = scores > border, scores == border
     free = k - np.count_nonzero(above, axis=1)
-    take = above | (on & (np.cumsum(on, axis=1, dtype=np.int32) <= free[:, None]))
-    return np.nonzero(take)[1].reshape(len(scores), k).astype(np.int64)
+    return np.asarray(above | (on & (np.cumsum(on, axis=1, dtype=np.int32) <= free[:, None])))
+
+
+def _refuse_infinite(scores: Floats) -> None:
+    if not scores.max() < np.inf:  # NaN compares as false, too
+        raise DataError("scores hold NaN or infinity; the model's parameters are damaged or have diverged")

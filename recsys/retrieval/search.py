@@ -1,0 +1,338 @@
+"""Approximate search behind the call of every model: filters stay exact, recall is measured on one's own data.
+
+An index proposes candidates; they are scored exactly and filtered exactly. A list that comes short is searched again
+exactly, and so is everything when few items are allowed: then exact search is the faster one anyway.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+import scipy.sparse as sp
+
+from recsys.config import from_mapping, to_mapping
+from recsys.data.ids import IdMap
+from recsys.data.recommendations import Recommendations
+from recsys.errors import ArtifactError, ConfigError, DataError, unknown_name
+from recsys.files import file_hash, read_json, stable_hash, write_json
+from recsys.retrieval.exact import top_k_factors
+from recsys.retrieval.factors import Factors
+from recsys.retrieval.index import INDEXES, Index, IndexConfig
+from recsys.topk import Floats, Ints, Mask, check_k, stored, top_k
+
+FORMAT = 1
+BATCH = 4096
+"""Queries a batch."""
+
+
+class Factored(Protocol):
+    """A fitted model whose scores are inner products."""
+
+    @property
+    def users(self) -> IdMap:
+        """Users in index order."""
+        ...
+
+    @property
+    def items(self) -> IdMap:
+        """Items in index order."""
+        ...
+
+    @property
+    def seen(self) -> sp.csr_array:
+        """(n_users, n_items) CSR of what users have."""
+        ...
+
+    def factors(self) -> Factors | None:
+        """The vectors, or None when scores have another form."""
+        ...
+
+
+@dataclass(frozen=True)
+class Limits:
+    """When candidates are enough.
+
+    Attributes:
+        overfetch: Candidates asked for, as a multiple of the list length, what the user has seen coming on top.
+        exact_below: So few allowed items are searched exactly.
+        exact_share: So small a share of allowed items, too: an index would have to be asked for too many.
+    """
+
+    overfetch: float = 2.0
+    exact_below: int = 20_000
+    exact_share: float = 0.1
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.overfetch < np.inf:
+            raise ConfigError(f"overfetch must be >= 1, got {self.overfetch}; it multiplies the list length")
+        if self.exact_below < 0 or not 0 <= self.exact_share <= 1:
+            raise ConfigError(
+                f"exact_below must be >= 0 and exact_share in [0, 1], got {self.exact_below} and {self.exact_share}"
+            )
+
+
+@dataclass(frozen=True)
+class Recall:
+    """How much of the exact lists an index finds, on a sample of users.
+
+    Attributes:
+        k: List length.
+        n_users: Users in the sample.
+        mean: Mean recall@k: share of a user's exact list that was found.
+        low: Lower end of the 95 % interval of the mean (normal).
+        high: Its upper end.
+        worst: Lowest recall of a user.
+        speedup: Seconds of exact search divided by seconds of this one, same users, same process.
+        exact_share: Share of users answered by exact search because their list came short.
+    """
+
+    k: int
+    n_users: int
+    mean: float
+    low: float
+    high: float
+    worst: float
+    speedup: float
+    exact_share: float
+
+    def to_text(self) -> str:
+        """One line for people."""
+        return (
+            f"recall@{self.k} {self.mean:.3f} (95 % {self.low:.3f} to {self.high:.3f}, worst user {self.worst:.2f}) "
+            f"on {self.n_users} users; {self.speedup:.2f} times the speed of exact search; "
+            f"{self.exact_share:.1%} of lists fell back to it"
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class Retriever:
+    """A model's `recommend` and `top_items` through an approximate index.
+
+    Attributes:
+        factors: The model's vectors.
+        users: Users in index order.
+        items: Items in index order.
+        seen: (n_users, n_items) CSR of what users have.
+        config: How the index was built.
+        index: Finds candidates.
+        limits: When candidates are enough.
+    """
+
+    factors: Factors
+    users: IdMap
+    items: IdMap
+    seen: sp.csr_array
+    config: IndexConfig
+    index: Index
+    limits: Limits = field(default_factory=Limits)
+
+    @classmethod
+    def of(cls, fitted: Factored, config: IndexConfig, *, limits: Limits | None = None) -> Retriever:
+        """Index the items of a fitted model.
+
+        Raises:
+            ConfigError: The model's scores are no inner products.
+            MissingExtraError: The index's library is not installed.
+        """
+        factors = _factors(fitted)
+        index = config.build(factors.item_points())
+        return cls(factors, fitted.users, fitted.items, fitted.seen, config, index, limits or Limits())
+
+    def recommend(
+        self,
+        users: Iterable[str],
+        *,
+        k: int,
+        exclude_seen: bool = True,
+        allow: Iterable[str] | None = None,
+        deny: Iterable[str] | None = None,
+    ) -> Recommendations:
+        """As `recsys.models.fitted.FittedModel.recommend`.
+
+        Raises:
+            ConfigError: ``k`` is below 1.
+            UnknownIdError: A user or item is unknown.
+        """
+        user_idx = self.users.encode(users)
+        found, best = self.top_items(user_idx, k=k, exclude_seen=exclude_seen, allowed=self._allowed(allow, deny))
+        row, rank = np.nonzero(found >= 0)
+        return Recommendations.of(
+            self.users.ids[user_idx[row]], self.items.decode(found[row, rank]), best[row, rank], rank + 1
+        )
+
+    def top_items(
+        self, user_idx: npt.ArrayLike, *, k: int, exclude_seen: bool = True, allowed: Mask | None = None
+    ) -> tuple[Ints, Floats]:
+        """As `recsys.models.fitted.FittedModel.top_items`: (n, k) item indices and exact scores.
+
+        Raises:
+            ConfigError: ``k`` is below 1.
+            DataError: ``allowed`` has another length than the catalogue.
+        """
+        return self._answer(np.asarray(user_idx, np.int64), k, exclude_seen, allowed)[:2]
+
+    def measure(self, *, k: int, sample: int = 500, seed: int = 0, say: Callable[[str], None] = print) -> Recall:
+        """Recall against exact search on ``sample`` of the model's users, said and returned.
+
+        Raises:
+            ConfigError: ``k`` or ``sample`` is below 1.
+            DataError: There are no users.
+        """
+        check_k(k)
+        if sample < 1 or not len(self.users):
+            raise ConfigError(f"recall is measured on at least 1 user, got {sample} of {len(self.users)}")
+        rng = np.random.default_rng(seed)
+        users = np.sort(rng.choice(len(self.users), min(sample, len(self.users)), replace=False))
+        start = time.perf_counter()
+        exact, _ = top_k_factors(self.factors, users, k, seen=self.seen)
+        middle = time.perf_counter()
+        found, _, short = self._answer(users, k, True, None)
+        seconds = time.perf_counter() - middle
+        result = _recall(found, exact, k, (middle - start) / seconds, float(short.mean()))
+        say(f"{self.config.kind}: {result.to_text()}")
+        return result
+
+    def searches_exactly(self, allowed: Mask | None) -> bool:
+        """Whether so few items are allowed that the index is not asked."""
+        n_allowed = len(self.items) if allowed is None else int(np.count_nonzero(allowed))
+        return allowed is not None and (
+            n_allowed <= self.limits.exact_below or n_allowed < self.limits.exact_share * len(self.items)
+        )
+
+    def save(self, folder: Path) -> None:
+        """Write the index beside its description; the model itself is saved by the model."""
+        write, unfinished = folder / "index.bin", folder / ".index.bin"
+        folder.mkdir(parents=True, exist_ok=True)
+        self.index.save(unfinished)
+        os.replace(unfinished, write)
+        about = {"format": FORMAT, "kind": self.config.kind, "config": to_mapping(self.config)}
+        about |= {"limits": to_mapping(self.limits), "points": _digest(self.factors), "sha256": file_hash(write)}
+        write_json(folder / "index.json", about | {"digest": stable_hash(about)})
+
+    @classmethod
+    def load(cls, folder: Path, fitted: Factored) -> Retriever:
+        """Read what `save` wrote, for the model it was built from.
+
+        Raises:
+            ArtifactError: Missing, truncated, changed, newer, or built from other vectors.
+        """
+        factors, about = _factors(fitted), _read_about(folder)
+        if about["points"] != _digest(factors):
+            raise ArtifactError(f"{folder} was built from another model's item vectors; build the index again")
+        try:
+            config: IndexConfig = from_mapping(INDEXES[about["kind"]], about["config"], where="index")
+            index = config.load(folder / "index.bin", factors.item_points().shape[1])
+            limits = from_mapping(Limits, about["limits"], where="limits")
+        except (ConfigError, DataError, KeyError, OSError, RuntimeError) as error:
+            raise ArtifactError(f"{folder} cannot be read by this version ({error}); build the index again") from error
+        return cls(factors, fitted.users, fitted.items, fitted.seen, config, index, limits)
+
+    def _answer(
+        self, user_idx: Ints, k: int, exclude_seen: bool, allowed: Mask | None
+    ) -> tuple[Ints, Floats, npt.NDArray[np.bool_]]:
+        """Lists, scores, and who was answered by exact search."""
+        check_k(k)
+        if allowed is not None and np.shape(allowed) != (len(self.items),):
+            raise DataError(f"allowed must have shape ({len(self.items)},), got {np.shape(allowed)}; one flag an item")
+        seen = self.seen if exclude_seen else None
+        if self.searches_exactly(allowed):
+            found, best = top_k_factors(self.factors, user_idx, k, seen=seen, allowed=allowed)
+            return found, best, np.ones(len(user_idx), bool)
+        found, best = np.empty((len(user_idx), k), np.int64), np.empty((len(user_idx), k), np.float32)
+        for start in range(0, len(user_idx), BATCH):
+            part = slice(start, start + BATCH)
+            found[part], best[part] = self._candidates(user_idx[part], k, seen, allowed)
+        short = found[:, -1] < 0
+        if short.any():
+            found[short], best[short] = top_k_factors(self.factors, user_idx[short], k, seen=seen, allowed=allowed)
+        return found, best, short
+
+    def _candidates(
+        self, user_idx: Ints, k: int, seen: sp.csr_array | None, allowed: Mask | None
+    ) -> tuple[Ints, Floats]:
+        """The best of what the index proposes, filtered and scored exactly."""
+        share = 1.0 if allowed is None else float(allowed.mean())
+        wanted = self.limits.overfetch * k / share + (0 if seen is None else _typical_seen(seen, user_idx))
+        n = min(len(self.items), int(np.ceil(wanted)))
+        columns = np.sort(self.index.search(self.factors.query_points(user_idx), n), axis=1)
+        real = columns >= 0
+        columns = np.maximum(columns, 0)
+        keep = real if allowed is None else real & allowed[columns]
+        if seen is not None:
+            keep = keep & ~_is_stored(seen, user_idx, columns)
+        index, best = top_k(np.where(keep, self.factors.pairs(user_idx, columns), np.float32(-np.inf)), k)
+        return np.where(index >= 0, np.take_along_axis(columns, np.maximum(index, 0), axis=1), -1), best
+
+    def _allowed(self, allow: Iterable[str] | None, deny: Iterable[str] | None) -> Mask | None:
+        if allow is None and deny is None:
+            return None
+        mask = np.full(len(self.items), allow is None)
+        if allow is not None:
+            mask[self.items.encode(allow)] = True
+        if deny is not None:
+            mask[self.items.encode(deny)] = False
+        return mask
+
+
+def _factors(fitted: Factored) -> Factors:
+    factors = fitted.factors()
+    if factors is None:
+        raise ConfigError("this model's scores are no inner products, so no index can find them; search it exactly")
+    return factors
+
+
+def _typical_seen(seen: sp.csr_array, user_idx: Ints) -> int:
+    """What nine users of ten have seen at most; longer histories may come short and are then searched exactly."""
+    counts = np.diff(seen.indptr)[user_idx]
+    return int(np.quantile(counts, 0.9)) if len(counts) else 0
+
+
+def _is_stored(seen: sp.csr_array, rows: Ints, columns: Ints) -> Mask:
+    """(n, c) whether ``seen`` stores (rows[i], columns[i, j])."""
+    owner, column = stored(seen, rows)
+    width = seen.shape[1]
+    return np.isin(np.arange(len(rows))[:, None] * width + columns, owner * width + column)
+
+
+def _recall(found: Ints, exact: Ints, k: int, speedup: float, exact_share: float) -> Recall:
+    real = exact >= 0
+    hit = (exact[:, :, None] == found[:, None, :]).any(axis=2) & real
+    counts = real.sum(axis=1)
+    each = hit.sum(axis=1)[counts > 0] / counts[counts > 0]
+    if not len(each):
+        raise DataError("no user of the sample has an exact list; every item is seen")
+    half = 1.96 * each.std(ddof=1) / np.sqrt(len(each)) if len(each) > 1 else 0.0
+    mean = float(each.mean())
+    low, high = max(0.0, mean - float(half)), min(1.0, mean + float(half))
+    return Recall(k, len(each), mean, low, high, float(each.min()), speedup, exact_share)
+
+
+def _digest(factors: Factors) -> str:
+    points = factors.item_points()
+    sample = points[:: max(1, len(points) // 1000)].astype(np.float64)
+    return stable_hash([points.shape, sample.tobytes().hex(), float(points.sum(dtype=np.float64))])
+
+
+def _read_about(folder: Path) -> dict[str, Any]:
+    about = read_json(folder / "index.json")
+    if not isinstance(about, dict) or not isinstance(about.get("format"), int):
+        raise ArtifactError(f"{folder} describes no index; build it again")
+    if about["format"] > FORMAT:
+        raise ArtifactError(
+            f"{folder} has format {about['format']}, this version reads up to {FORMAT}; upgrade stylerec"
+        )
+    if about.get("digest") != stable_hash({k: v for k, v in about.items() if k != "digest"}):
+        raise ArtifactError(f"{folder}/index.json was changed after it was written; build the index again")
+    if about["kind"] not in INDEXES:
+        raise ArtifactError(unknown_name("index", about["kind"], INDEXES))
+    path = folder / "index.bin"
+    if not path.is_file() or file_hash(path) != about["sha256"]:
+        raise ArtifactError(f"{path} is missing, truncated or was changed; build the index again")
+    return about
