@@ -18,17 +18,14 @@ from evaluation.goals import GOALS
 from evaluation.metrics import METRICS, SHARES
 from evaluation.simulate import ABConfig
 from evaluation.splits import KINDS, SplitConfig
-from recsys.models.als import ALS
-from recsys.models.content import Content
-from recsys.models.hybrid import HybridModel
-from recsys.models.popularity import Popularity
-from recsys.registry import names
+from recsys.registry import component
 from study.config import CatalogConfig, EvaluationConfig, FeaturesConfig, InteractionsConfig, StudyConfig
 from style.guard import _BOUNDS, GuardConfig
 from style.look import Look, builtin_looks
 from style.scene import BACKDROPS, Backdrop, Grade, Shadow
 
 ROOT = DOCS.parent
+OURS = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["entry-points"]
 TEXT = {page.name: page.read_text() for page in PAGES}
 TABLES = {
     "study.md": {
@@ -36,10 +33,7 @@ TABLES = {
         "[interactions]": InteractionsConfig,
         "[split]": SplitConfig,
         "[features]": FeaturesConfig,
-        "popularity": Popularity,
-        "als": ALS,
-        "content": Content,
-        "hybrid": HybridModel,
+        **{name: component("models", name) for name in OURS["stylerec.models"]},
         "[evaluation]": EvaluationConfig,
         "[ab]": ABConfig,
     },
@@ -119,7 +113,9 @@ def _all_commands(command: click.Command) -> list[click.Command]:
 
 @pytest.mark.parametrize(("page", "title", "config"), CASES, ids=[title for _, title, _ in CASES])
 def test_the_table_of_keys_is_the_dataclass(page: str, title: str, config: type) -> None:
-    rows = {row[0].strip("`"): row[1] for row in tables(TEXT[page])[title]}
+    found = tables(TEXT[page])
+    assert title in found, f"{page} has no table headed {title}: key, default, meaning"
+    rows = {row[0].strip("`"): row[1] for row in found[title]}
     fields = {f.name: f for f in dataclasses.fields(config) if f.init and not (config is Look and f.name == "name")}
     assert list(rows) == list(fields)
     for name, said in rows.items():
@@ -155,17 +151,20 @@ def test_the_metrics_are_defined_as_in_the_code() -> None:
 
 
 def test_the_lists_of_names_are_complete() -> None:
-    offline, looks, experiment = (tables(TEXT[f"{page}.md"]) for page in ("offline", "looks", "experiment"))
+    offline, looks, experiment, recommend = (
+        tables(TEXT[f"{page}.md"]) for page in ("offline", "looks", "experiment", "recommend")
+    )
 
     def first(rows: list[list[str]]) -> list[str]:
         return [row[0].strip("`") for row in rows]
 
+    assert set(first(recommend["model"])) == set(OURS["stylerec.models"])
     assert first(offline["kind"]) == list(KINDS)
     assert {row[0].strip("`"): row[1] for row in looks["look"]} == {
         n: look.about for n, look in builtin_looks().items()
     }
-    assert set(first(looks["stylizer"])) == set(names("stylizers"))
-    assert set(first(looks["encoder"])) == set(names("encoders"))
+    assert set(first(looks["stylizer"])) == set(OURS["stylerec.stylizers"])
+    assert set(first(looks["encoder"])) == set(OURS["stylerec.encoders"])
     assert {reason for *_, reason in _BOUNDS} < set(first(looks["reason"]))
     assert all(f"`{kind}`" in TEXT["looks.md"] for kind in BACKDROPS)
     assert set(first(experiment["verdict"])) == set(RULES)
