@@ -6,6 +6,7 @@ import dataclasses
 import re
 import tomllib
 from pathlib import Path
+from pkgutil import resolve_name
 from typing import Any
 
 import click
@@ -18,7 +19,6 @@ from evaluation.goals import GOALS
 from evaluation.metrics import METRICS, SHARES
 from evaluation.simulate import ABConfig
 from evaluation.splits import KINDS, SplitConfig
-from recsys.registry import component
 from study.config import CatalogConfig, EvaluationConfig, FeaturesConfig, InteractionsConfig, StudyConfig
 from style.guard import _BOUNDS, GuardConfig
 from style.look import Look, builtin_looks
@@ -33,7 +33,7 @@ TABLES = {
         "[interactions]": InteractionsConfig,
         "[split]": SplitConfig,
         "[features]": FeaturesConfig,
-        **{name: component("models", name) for name in OURS["stylerec.models"]},
+        **{name: resolve_name(target) for name, target in OURS["stylerec.models"].items()},
         "[evaluation]": EvaluationConfig,
         "[ab]": ABConfig,
     },
