@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import pandas as pd
 import scipy.sparse as sp
 
 from recsys.data.catalog import Catalog
 from recsys.data.features import FeatureTable
 from recsys.data.ids import IdMap
 from recsys.data.interactions import Interactions
+from recsys.data.weighting import as_float32, event_factors, recency
 from recsys.errors import DataError
 
 
@@ -51,11 +54,23 @@ class Dataset:
         *,
         item_features: FeatureTable | None = None,
         user_features: FeatureTable | None = None,
+        event_weights: Mapping[str, float] | None = None,
+        half_life_days: float | None = None,
     ) -> Dataset:
         """Join interactions, catalogue and features.
 
+        Args:
+            interactions: Who did what.
+            catalog: The items; those without interactions belong to the dataset as well.
+            item_features: One row an item, in any order.
+            user_features: One row a user, in any order.
+            event_weights: Event → by what an interaction's weight is multiplied, such as view 1, cart 3 and
+                purchase 5; every event of the log must be named. None counts all alike.
+            half_life_days: A weight halves every so many days before the last interaction; None: never.
+
         Raises:
-            DataError: No interactions are left.
+            ConfigError: An event's weight is negative or the half-life not positive.
+            DataError: No interactions are left, an event is not named, or decay meets a missing timestamp.
             UnknownIdError: An interaction's item is not in the catalogue, or a feature table misses an id.
         """
         frame = interactions.frame
@@ -68,7 +83,7 @@ class Dataset:
             items=items,
             user_idx=users.encode(frame["user_id"].to_numpy(dtype=object)),
             item_idx=items.encode(frame["item_id"].to_numpy(dtype=object)),
-            weight=frame["weight"].to_numpy(dtype=np.float32),
+            weight=_weight(frame, event_weights, half_life_days),
             timestamp=frame["timestamp"].to_numpy(dtype="datetime64[ns]"),
             item_features=FeatureTable(items) if item_features is None else item_features.align(items),
             user_features=FeatureTable(users) if user_features is None else user_features.align(users),
@@ -93,3 +108,14 @@ class Dataset:
         warm = np.zeros(len(self.items), dtype=bool)
         warm[self.item_idx[self.weight > 0]] = True
         return warm
+
+
+def _weight(
+    frame: pd.DataFrame, event_weights: Mapping[str, float] | None, half_life_days: float | None
+) -> npt.NDArray[np.float32]:
+    weight = frame["weight"].to_numpy(dtype=np.float64)
+    if event_weights is not None:
+        weight = weight * event_factors(frame["event"], event_weights)
+    if half_life_days is not None:
+        weight = weight * recency(frame["timestamp"].to_numpy(dtype="datetime64[ns]"), half_life_days)
+    return as_float32(weight)

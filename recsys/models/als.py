@@ -5,17 +5,20 @@ Source: Hu, Koren, Volinsky (2008), Collaborative Filtering for Implicit Feedbac
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import ClassVar, Literal
+from dataclasses import dataclass, replace
+from typing import Any, ClassVar, Literal, Self
 
 import numpy as np
+import numpy.typing as npt
 import scipy.sparse as sp
 
 from recsys.data.dataset import Dataset
+from recsys.data.ids import IdMap
 from recsys.errors import ConfigError, DataError
 from recsys.models.base import Scores
-from recsys.models.fitted import FittedModel, fitted_base, with_average_user
-from recsys.topk import Ints
+from recsys.models.fitted import FittedModel, as_seen, evidence, fitted_base, with_average_user, with_weights
+from recsys.models.folding import carried, changed_rows, mean_of, take_rows
+from recsys.topk import Ints, Mask
 
 
 @dataclass(frozen=True, eq=False)
@@ -25,17 +28,65 @@ class FittedALS(FittedModel):
     Attributes:
         user_factors: (n_users, factors) float32; a user without history is the average user.
         item_factors: (n_items, factors) float32.
+        weight: (seen.nnz,) float32, the interaction weights in the order of ``seen``.
     """
 
     model: ClassVar[str] = "als"
     user_factors: Scores
     item_factors: Scores
+    weight: npt.NDArray[np.float32]
+
+    def partial_fit(self, dataset: Dataset) -> Self:
+        """New and changed users are solved against the known items, then new items against all users.
+
+        Each is one exact least-squares problem (eq. 4 of the paper). Users whose history is the same as before keep
+        their factors to the last bit, and so do items that had any interaction before. A user whose whole history is
+        of new items is the average user. Where weights decay with time, a later dataset changes every user.
+
+        Raises:
+            DataError: A problem has no finite solution (raise ``regularization``).
+        """
+        history = evidence(dataset.matrix)
+        users, had_evidence = self._solved_users(dataset, history, item_factors := self._known_items(dataset.items))
+        lacking = ~item_factors.any(axis=1) & (np.diff(sp.csc_array(history).indptr) > 0)
+        taught = np.where(had_evidence[:, None], users, np.float32(0))
+        item_factors[lacking] = _solve(self.config, sp.csr_array(history.T)[lacking], taught)
+        base = fitted_base(self.config, dataset)
+        return replace(self, **base, user_factors=users, item_factors=item_factors, weight=history.data)
+
+    def _known_items(self, items: IdMap) -> Scores:
+        return take_rows(self.item_factors, self.items.positions(items.ids))
+
+    def _solved_users(self, dataset: Dataset, history: sp.csr_array, item_factors: Scores) -> tuple[Scores, Mask]:
+        """Factors of the dataset's users, and which of them rest on anything."""
+        before = self.users.positions(dataset.users.ids)
+        old = carried(with_weights(self.seen, self.weight), (self.users, dataset.users), (self.items, dataset.items))
+        there = sp.csr_array(history[:, self.items.positions(dataset.items.ids) >= 0])
+        known: Mask = (before >= 0) & self._has_history[before]
+        solve = (before < 0) | changed_rows(old, history) | (~known & (np.diff(there.indptr) > 0))
+        users = take_rows(self.user_factors, before)
+        users[solve], rests = self._fold_in(history[solve], item_factors)
+        known[solve] = rests
+        return users, known
+
+    def _fold_in(self, history: sp.csr_array, item_factors: Scores) -> tuple[Scores, Mask]:
+        """Exact factors of these histories, the average user's where no item of theirs has factors."""
+        solved = _solve(self.config, history, item_factors)
+        rests = np.asarray(history @ np.asarray(item_factors.any(axis=1), np.float32)) > 0
+        return np.where(rests[:, None], solved, mean_of(self.user_factors, self._has_history)), rests
+
+    def _with_users(self, users: IdMap, history: sp.csr_array) -> Self:
+        factors, _ = self._fold_in(history, self.item_factors)
+        return replace(self, users=users, seen=as_seen(history), user_factors=factors, weight=history.data)
 
     def _score_block(self, user_idx: Ints) -> Scores:
         return self.user_factors[user_idx] @ self.item_factors.T
 
     def _item_vectors(self) -> Scores:
         return self.item_factors
+
+    def _user_vectors(self) -> Scores:
+        return self.user_factors
 
 
 @dataclass(frozen=True)
@@ -74,23 +125,51 @@ class ALS:
         Raises:
             DataError: The factors are not finite (raise ``regularization``).
         """
-        # Imported here: both look for a BLAS when imported, which costs users of other models time.
-        from implicit.cpu.als import AlternatingLeastSquares
         from threadpoolctl import threadpool_limits
 
-        base = fitted_base(self, dataset)
+        history = evidence(dataset.matrix)
         # BLAS threads would contend with the solver's own, and change the last bits with their number.
         with threadpool_limits(limits=1, user_api="blas"):
-            solver = AlternatingLeastSquares(
-                factors=self.factors,
-                regularization=self.regularization,
-                alpha=self.alpha,
-                iterations=self.iterations,
-                random_state=self.seed,
-                dtype=np.float32,
-            )
-            solver.fit(sp.csr_matrix(dataset.matrix, dtype=np.float32), show_progress=False)
+            solver = _solver(self)
+            solver.fit(sp.csr_matrix(history), show_progress=False)
         users, items = np.asarray(solver.user_factors), np.asarray(solver.item_factors)
         if not (np.isfinite(users).all() and np.isfinite(items).all()):
             raise DataError("ALS diverged to non-finite factors; raise regularization or lower alpha")
-        return FittedALS(**base, user_factors=with_average_user(users, base["seen"]), item_factors=items)
+        return FittedALS(
+            **fitted_base(self, dataset),
+            user_factors=with_average_user(users, history),
+            item_factors=items,
+            weight=history.data,
+        )
+
+
+def _solver(config: ALS) -> Any:
+    # Imported here: it looks for a BLAS when imported, which costs users of other models time.
+    from implicit.cpu.als import AlternatingLeastSquares
+
+    return AlternatingLeastSquares(
+        factors=config.factors,
+        regularization=config.regularization,
+        alpha=config.alpha,
+        iterations=config.iterations,
+        random_state=config.seed,
+        dtype=np.float32,
+    )
+
+
+def _solve(config: ALS, rows: sp.csr_array, factors: Scores) -> Scores:
+    """(n, factors) exact factors of ``rows`` given the other side's; the problem is the same on both sides."""
+    from threadpoolctl import threadpool_limits
+
+    if not rows.shape[0]:
+        return np.empty((0, config.factors), np.float32)
+    with threadpool_limits(limits=1, user_api="blas"):
+        solver = _solver(config)
+        solver.item_factors = factors
+        try:
+            solved = np.asarray(solver.recalculate_user(np.arange(rows.shape[0]), sp.csr_matrix(rows)))
+        except ValueError as error:
+            raise DataError(f"ALS cannot place new users or items ({error}); raise regularization") from error
+    if not np.isfinite(solved).all():
+        raise DataError("ALS placed new users or items at non-finite factors; raise regularization or lower alpha")
+    return solved

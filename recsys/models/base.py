@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import ClassVar, Literal, Protocol, Self, runtime_checkable
 
@@ -13,6 +13,7 @@ from recsys.data.dataset import Dataset
 from recsys.data.features import FeatureTable
 from recsys.data.ids import IdMap
 from recsys.data.recommendations import Recommendations
+from recsys.models.requests import OnUnknown
 
 Scores = npt.NDArray[np.float32]
 
@@ -43,8 +44,22 @@ class FittedRecommender(Protocol):
         exclude_seen: bool = True,
         allow: Iterable[str] | None = None,
         deny: Iterable[str] | None = None,
+        on_unknown: OnUnknown = "raise",
     ) -> Recommendations:
         """The best ``k`` items of each user, among ``allow`` (default: all) without ``deny``."""
+        ...
+
+    def recommend_for(
+        self,
+        histories: Mapping[str, Sequence[str]],
+        *,
+        k: int,
+        exclude_seen: bool = True,
+        allow: Iterable[str] | None = None,
+        deny: Iterable[str] | None = None,
+        on_unknown: OnUnknown = "raise",
+    ) -> Recommendations:
+        """`recommend` for strangers, each given by nothing but the items they have."""
         ...
 
     def top_items(
@@ -57,13 +72,22 @@ class FittedRecommender(Protocol):
     ) -> tuple[npt.NDArray[np.int64], Scores]:
         """`recommend` on integers, for whole populations: (n, k) item indices and scores.
 
-        Past a short list they are -1 and -inf. ``allowed`` is an (n_items,) mask. Equal scores are ranked by
-        item index, so the order never depends on the input's.
+        Past a short list they are -1 and -inf. ``allowed`` is an (n_items,) mask. Equal scores are ranked by a
+        hash of the item id (`recsys.models.ties`), so the order depends neither on the input's nor on the
+        catalogue's.
         """
         ...
 
-    def similar_items(self, items: Iterable[str], *, k: int) -> Recommendations:
+    def similar_items(self, items: Iterable[str], *, k: int, on_unknown: OnUnknown = "raise") -> Recommendations:
         """The ``k`` items most like each of ``items``, itself left out; ``user_id`` holds the query item."""
+        ...
+
+    def similar_users(self, users: Iterable[str], *, k: int, on_unknown: OnUnknown = "raise") -> Recommendations:
+        """The ``k`` users most like each of ``users``; ``user_id`` holds the query, ``item_id`` who was found."""
+        ...
+
+    def partial_fit(self, dataset: Dataset) -> Self:
+        """The same learned parameters beside a new whole dataset: new users, items and interactions."""
         ...
 
     def save(self, path: Path) -> None:

@@ -13,7 +13,8 @@ from threadpoolctl import threadpool_limits
 
 from recsys.data.dataset import Dataset
 from recsys.data.features import FeatureTable, Matrix
-from recsys.errors import ConfigError, DataError
+from recsys.data.ids import IdMap
+from recsys.errors import ConfigError
 from recsys.models.base import Scores
 from recsys.models.blocks import (
     BlockTransform,
@@ -22,7 +23,8 @@ from recsys.models.blocks import (
     pack_transforms,
     unpack_transforms,
 )
-from recsys.models.fitted import Arrays, FittedModel, fitted_base, unit_rows
+from recsys.models.fitted import Arrays, FittedModel, as_seen, fitted_base, unit_rows
+from recsys.models.matrices import dense, norms, pack_matrix, unit, unpack_matrix
 from recsys.topk import Ints, Mask, ScoreBlock
 
 
@@ -51,34 +53,58 @@ class FittedContent(FittedModel):
         aligned = table.align(self.items)
         return replace(self, item_blocks=_unit_blocks(self.transforms, aligned))
 
+    def partial_fit(self, dataset: Dataset) -> Self:
+        """The dataset's items under the same normalisation, and every user pointed where their purchases lie.
+
+        Raises:
+            DataError: A block is missing or has other columns.
+        """
+        with threadpool_limits(limits=1):
+            blocks = _placed(self.transforms, dataset)
+        return replace(self, **fitted_base(self.config, dataset), **blocks)
+
+    def _with_users(self, users: IdMap, history: sp.csr_array) -> Self:
+        """Profiles of other users; what they have is looked at in the pictures shown now."""
+        profiles = tuple(
+            _profiles(history, items, _average(known, self._has_history))
+            for items, known in zip(self.item_blocks, self.user_blocks, strict=True)
+        )
+        return replace(self, users=users, seen=as_seen(history), user_blocks=profiles)
+
     def _score_block(self, user_idx: Ints) -> Scores:
-        return self._mean_cosine([b[user_idx] for b in self.user_blocks])
+        return self._mean_cosine([b[user_idx] for b in self.user_blocks], self.item_blocks)
 
     def _item_similarity(self) -> tuple[ScoreBlock, Mask]:
-        known: Mask = np.any([_norms(b) > 0 for b in self.item_blocks], axis=0)
-        return lambda rows: self._mean_cosine([b[rows] for b in self.item_blocks]), known
+        return self._similarity(self.item_blocks)
 
-    def _mean_cosine(self, queries: Sequence[Matrix]) -> Scores:
+    def _user_similarity(self) -> tuple[ScoreBlock, Mask]:
+        similarity, known = self._similarity(self.user_blocks)
+        return similarity, known & self._has_history
+
+    def _similarity(self, blocks: Sequence[Matrix]) -> tuple[ScoreBlock, Mask]:
+        known: Mask = np.any([norms(b) > 0 for b in blocks], axis=0)
+        return lambda rows: self._mean_cosine([b[rows] for b in blocks], blocks), known
+
+    def _mean_cosine(self, queries: Sequence[Matrix], targets: Sequence[Matrix]) -> Scores:
         total = np.float32(sum(t.weight for t in self.transforms))
-        out = np.zeros((queries[0].shape[0], len(self.items)), np.float32)
-        for transform, query, items in zip(self.transforms, queries, self.item_blocks, strict=True):
-            cosine = query @ items.T
-            out += np.float32(transform.weight) / total * (cosine.toarray() if sp.issparse(cosine) else cosine)
+        out = np.zeros((queries[0].shape[0], targets[0].shape[0]), np.float32)
+        for transform, query, target in zip(self.transforms, queries, targets, strict=True):
+            out += np.float32(transform.weight) / total * dense(query @ target.T)
         return out
 
     def arrays(self) -> Arrays:
         """Transforms and both sides' blocks."""
         packed = pack_transforms(self.transforms)
         for i, (user, item) in enumerate(zip(self.user_blocks, self.item_blocks, strict=True)):
-            packed |= _pack_matrix(f"user{i}", user) | _pack_matrix(f"item{i}", item)
+            packed |= pack_matrix(f"user{i}", user) | pack_matrix(f"item{i}", item)
         return packed
 
     @classmethod
     def from_arrays(cls, base: Mapping[str, Any], arrays: Mapping[str, npt.NDArray[Any]]) -> Self:
         """The inverse of `arrays`."""
         transforms = unpack_transforms(arrays)
-        users = tuple(_unpack_matrix(f"user{i}", arrays, t.n_out) for i, t in enumerate(transforms))
-        items = tuple(_unpack_matrix(f"item{i}", arrays, t.n_out) for i, t in enumerate(transforms))
+        users = tuple(unpack_matrix(f"user{i}", arrays, t.n_out) for i, t in enumerate(transforms))
+        items = tuple(unpack_matrix(f"item{i}", arrays, t.n_out) for i, t in enumerate(transforms))
         return cls(**base, transforms=transforms, user_blocks=users, item_blocks=items)
 
 
@@ -119,52 +145,37 @@ class Content:
             transforms = fit_transforms(
                 dataset.item_features, names, self.weights, max_dims=self.max_dims, whitening=self.whitening
             )
-            items = _unit_blocks(transforms, dataset.item_features)
-            users = tuple(_profiles(dataset.matrix, block) for block in items)
-        return FittedContent(**fitted_base(self, dataset), transforms=transforms, user_blocks=users, item_blocks=items)
+            blocks = _placed(transforms, dataset)
+        return FittedContent(**fitted_base(self, dataset), transforms=transforms, **blocks)
+
+
+def _placed(transforms: Sequence[BlockTransform], dataset: Dataset) -> dict[str, Any]:
+    items = _unit_blocks(transforms, dataset.item_features)
+    return {"item_blocks": items, "user_blocks": tuple(_profiles(dataset.matrix, block) for block in items)}
 
 
 def _unit_blocks(transforms: Sequence[BlockTransform], table: FeatureTable) -> tuple[Matrix, ...]:
-    return tuple(_unit(t.apply(table[t.name])) for t in transforms)
+    return tuple(unit(t.apply(table[t.name])) for t in transforms)
 
 
-def _profiles(history: sp.csr_array, items: Matrix) -> Matrix:
-    """Direction of each user's weighted sum of items; without history, the average user's direction."""
-    profile = _unit(history @ items)
+def _profiles(history: sp.csr_array, items: Matrix, average: Scores | None = None) -> Matrix:
+    """Direction of each user's weighted sum of items.
+
+    A user without history gets ``average``, (1, d); None: the average direction of those with one.
+    """
+    profile = unit(history @ items)
     active = np.asarray(history.sum(axis=1)).ravel() > 0
-    if active.all() or not active.any():
+    if active.all():
         return profile
-    mean = np.asarray(profile[active].mean(axis=0), dtype=np.float32)[None, :]
+    mean = _average(profile, active) if average is None else average
     which = np.where(active, np.arange(len(active)), len(active))
     if isinstance(profile, np.ndarray):
-        return np.vstack([profile, unit_rows(mean)])[which]
-    return sp.csr_array(sp.vstack([profile, sp.csr_array(unit_rows(mean))], format="csr")[which])
+        return np.vstack([profile, mean])[which]
+    return sp.csr_array(sp.vstack([profile, sp.csr_array(mean)], format="csr")[which])
 
 
-def _norms(values: Matrix) -> npt.NDArray[np.float32]:
-    if isinstance(values, np.ndarray):
-        return np.asarray(np.linalg.norm(values, axis=1))
-    return np.sqrt(np.asarray(values.multiply(values).sum(axis=1)).ravel())
-
-
-def _unit(values: Matrix) -> Matrix:
-    if isinstance(values, np.ndarray):
-        return unit_rows(values)
-    norms = _norms(values)
-    scale = np.repeat(np.where(norms > 0, norms, 1), np.diff(values.indptr)).astype(np.float32)
-    return sp.csr_array((values.data / scale, values.indices, values.indptr), shape=values.shape)
-
-
-def _pack_matrix(name: str, values: Matrix) -> Arrays:
-    if isinstance(values, np.ndarray):
-        return {name: values}
-    return {f"{name}.data": values.data, f"{name}.indices": values.indices, f"{name}.indptr": values.indptr}
-
-
-def _unpack_matrix(name: str, arrays: Mapping[str, npt.NDArray[Any]], n_columns: int) -> Matrix:
-    if name in arrays:
-        return arrays[name]
-    parts = tuple(arrays[f"{name}.{part}"] for part in ("data", "indices", "indptr"))
-    if len(parts[2]) < 1:
-        raise DataError(f"{name} has no row pointers")
-    return sp.csr_array(parts, shape=(len(parts[2]) - 1, n_columns))
+def _average(profile: Matrix, active: Mask) -> Scores:
+    """(1, d) the direction of the active users' mean; zero if nobody is active."""
+    if not active.any():
+        return np.zeros((1, profile.shape[1]), np.float32)
+    return unit_rows(np.asarray(profile[active].mean(axis=0), dtype=np.float32)[None, :])

@@ -1,11 +1,12 @@
-"""What every fitted model shares: filters, retrieval, similar items and artifacts, written once."""
+"""What every fitted model shares: filters, retrieval, similarity, strangers and artifacts, written once."""
 
 from __future__ import annotations
 
 import dataclasses
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
@@ -16,10 +17,19 @@ import scipy.sparse as sp
 from recsys.data.dataset import Dataset
 from recsys.data.ids import IdMap
 from recsys.data.recommendations import Recommendations
-from recsys.errors import ConfigError, DataError, UnknownIdError
+from recsys.errors import ConfigError, DataError
 from recsys.models import artifacts
 from recsys.models.base import Scores
-from recsys.topk import BLOCK_BYTES, Ints, Mask, ScoreBlock, check_k, top_k_blocked
+from recsys.models.requests import (
+    OnUnknown,
+    as_ids,
+    as_recommendations,
+    check_index,
+    history_matrix,
+    known_index,
+)
+from recsys.models.ties import hash_order, top_k_fair
+from recsys.topk import BLOCK_BYTES, Ints, Mask, ScoreBlock, check_k
 
 Arrays = dict[str, npt.NDArray[Any]]
 
@@ -29,7 +39,8 @@ class FittedModel(ABC):
     """Template of a fitted recommender: a subclass says how to score a block of users.
 
     Subclasses are frozen dataclasses. Their further fields are arrays (stored as they are); a subclass with
-    other fields overrides `arrays` and `from_arrays`.
+    other fields overrides `arrays` and `from_arrays`. What a model can do beyond scoring, it says by overriding
+    `_item_vectors`, `_user_vectors`, `partial_fit` and `_with_users`.
 
     Attributes:
         config: The `Recommender` that was fitted.
@@ -53,16 +64,38 @@ class FittedModel(ABC):
         """(n_items, d) vectors whose cosine is item similarity; a zero vector is like nothing."""
         raise ConfigError(f"{self.model} knows no similar items; use a model with item vectors (als, content, hybrid)")
 
+    def _user_vectors(self) -> Scores:
+        """(n_users, d) vectors whose cosine is user similarity."""
+        raise ConfigError(f"{self.model} knows no similar users; use a model with user vectors (als, content, hybrid)")
+
+    def partial_fit(self, dataset: Dataset) -> Self:
+        """What was learned, beside a new whole dataset; nothing is trained again.
+
+        Ids are found by name: items and users may be new, gone or in another order, and histories may have grown.
+        What is new is placed by what was learned of the rest.
+
+        Raises:
+            ConfigError: The model cannot.
+            DataError: The dataset has not the feature blocks the model was fitted on.
+        """
+        raise ConfigError(f"{self.model} cannot take up a new dataset; fit it again")
+
+    def _with_users(self, users: IdMap, history: sp.csr_array) -> Self:
+        """What was learned before other users, of whom only the (n, n_items) weights of what they have are known."""
+        raise ConfigError(f"{self.model} cannot serve users it was not fitted on; add them to the dataset and fit it")
+
     def scores(self, users: Iterable[str], items: Iterable[str] | None = None) -> Scores:
         """(n_users, n_items) scores, higher is better, comparable within a row.
+
+        There is no ``on_unknown`` here: a row left out would shift all others.
 
         Raises:
             UnknownIdError: A user or item is unknown.
         """
-        user_idx = self.users.encode(_ids(users, "users"))
-        item_idx = None if items is None else self.items.encode(_ids(items, "items"))
+        user_idx = self.users.encode(as_ids(users, "users"))
+        item_idx = None if items is None else self.items.encode(as_ids(items, "items"))
         out = np.empty((len(user_idx), len(self.items) if item_idx is None else len(item_idx)), np.float32)
-        step = self._block_rows()
+        step = max(1, BLOCK_BYTES // (4 * max(len(self.items), 1)))
         for start in range(0, len(user_idx), step):
             block = self._score_block(user_idx[start : start + step])
             out[start : start + step] = block if item_idx is None else block[:, item_idx]
@@ -76,6 +109,7 @@ class FittedModel(ABC):
         exclude_seen: bool = True,
         allow: Iterable[str] | None = None,
         deny: Iterable[str] | None = None,
+        on_unknown: OnUnknown = "raise",
     ) -> Recommendations:
         """The best ``k`` items of each user; short lists are short.
 
@@ -85,15 +119,47 @@ class FittedModel(ABC):
             exclude_seen: Leave out what the user already has.
             allow: Only these items (in stock, of a category, …); None allows all.
             deny: Never these items.
+            on_unknown: ``raise`` refuses unknown users, ``warn`` and ``skip`` leave them out. Unknown items in
+                ``allow`` and ``deny`` are always refused: a rule with a typing error is no rule.
 
         Raises:
             ConfigError: ``k`` is below 1.
             UnknownIdError: A user or item is unknown.
         """
-        user_idx = self.users.encode(_ids(users, "users"))
+        user_idx = known_index(self.users, users, "users", on_unknown)
         allowed = self._allowed(allow, deny)
         found, best = self.top_items(user_idx, k=k, exclude_seen=exclude_seen, allowed=allowed)
-        return _as_recommendations(self.users.ids[user_idx], self.items, found, best)
+        return as_recommendations(self.users.ids[user_idx], self.items, found, best)
+
+    def recommend_for(
+        self,
+        histories: Mapping[str, Sequence[str]],
+        *,
+        k: int,
+        exclude_seen: bool = True,
+        allow: Iterable[str] | None = None,
+        deny: Iterable[str] | None = None,
+        on_unknown: OnUnknown = "raise",
+    ) -> Recommendations:
+        """`recommend` for strangers, each given by nothing but what they have; the model stays as it is.
+
+        Args:
+            histories: Any name → item ids, each counted with weight 1 as often as it is listed. With an empty
+                history a stranger is served like a known user without one.
+            k: List length, at least 1.
+            exclude_seen: Leave out what is in the history.
+            allow: Only these items; None allows all.
+            deny: Never these items.
+            on_unknown: What to do with unknown items of a history; with ``warn`` and ``skip`` the rest of it counts.
+
+        Raises:
+            ConfigError: ``k`` is below 1, or the model needs more than a history.
+            UnknownIdError: An item is unknown.
+        """
+        check_k(k)
+        users, history = history_matrix(self.items, histories, on_unknown)
+        strangers = self._with_users(users, history)
+        return strangers.recommend(users.ids, k=k, exclude_seen=exclude_seen, allow=allow, deny=deny)
 
     def top_items(
         self, user_idx: Ints, *, k: int, exclude_seen: bool = True, allowed: Mask | None = None
@@ -105,19 +171,20 @@ class FittedModel(ABC):
             DataError: ``allowed`` has another length than the catalogue, or scores are not finite.
             UnknownIdError: An index lies outside the users.
         """
-        user_idx = _check_index(user_idx, len(self.users))
+        user_idx = check_index(user_idx, len(self.users))
         if allowed is not None and np.shape(allowed) != (len(self.items),):
             raise DataError(f"allowed must have shape ({len(self.items)},), got {np.shape(allowed)}; one flag an item")
-        return top_k_blocked(
+        return top_k_fair(
             self._score_block,
             user_idx,
             k,
             n_columns=len(self.items),
+            order=lambda: self._item_order,
             seen=self.seen if exclude_seen else None,
             allowed=None if allowed is None else np.asarray(allowed, dtype=bool),
         )
 
-    def similar_items(self, items: Iterable[str], *, k: int) -> Recommendations:
+    def similar_items(self, items: Iterable[str], *, k: int, on_unknown: OnUnknown = "raise") -> Recommendations:
         """The ``k`` items of highest cosine to each of ``items``, itself left out; ``user_id`` is the query.
 
         Items of which the model knows nothing (no interactions, no features) are like nothing and nothing is
@@ -128,18 +195,31 @@ class FittedModel(ABC):
             UnknownIdError: An item is unknown.
         """
         check_k(k)
-        item_idx = self.items.encode(_ids(items, "items"))
-        similarity, known = self._item_similarity()
-        itself = sp.eye_array(len(self.items), format="csr", dtype=np.float32)
-        found, best = top_k_blocked(similarity, item_idx, k, n_columns=len(self.items), seen=itself, allowed=known)
-        found[~known[item_idx]] = -1
-        return _as_recommendations(self.items.ids[item_idx], self.items, found, best)
+        index = known_index(self.items, items, "items", on_unknown)
+        return _neighbours(self.items, index, *self._item_similarity(), k, lambda: self._item_order)
+
+    def similar_users(self, users: Iterable[str], *, k: int, on_unknown: OnUnknown = "raise") -> Recommendations:
+        """The ``k`` users of highest cosine to each of ``users``; ``user_id`` is the query, ``item_id`` the found.
+
+        Users of whom nothing is known are like nobody.
+
+        Raises:
+            ConfigError: ``k`` is below 1, or the model has no notion of similarity.
+            UnknownIdError: A user is unknown.
+        """
+        check_k(k)
+        index = known_index(self.users, users, "users", on_unknown)
+        return _neighbours(self.users, index, *self._user_similarity(), k, lambda: hash_order(self.users))
 
     def _item_similarity(self) -> tuple[ScoreBlock, Mask]:
         """How to score rows of items against all items, and (n_items,) which items anything is known of."""
         vectors = unit_rows(self._item_vectors())
-        known: Mask = np.asarray(vectors.any(axis=1))
-        return lambda rows: np.asarray(vectors[rows] @ vectors.T, np.float32), known
+        return _cosine(vectors), np.asarray(vectors.any(axis=1))
+
+    def _user_similarity(self) -> tuple[ScoreBlock, Mask]:
+        """How to score rows of users against all users, and (n_users,) which users anything is known of."""
+        vectors = unit_rows(self._user_vectors())
+        return _cosine(vectors), np.asarray(vectors.any(axis=1)) & self._has_history
 
     def arrays(self) -> Arrays:
         """Learned parameters by name: what an artifact holds beside ids and configuration."""
@@ -167,26 +247,47 @@ class FittedModel(ABC):
         """
         return artifacts.load_as(cls, path)
 
-    def _block_rows(self) -> int:
-        return max(1, BLOCK_BYTES // (4 * max(len(self.items), 1)))
+    @property
+    def _has_history(self) -> Mask:
+        return np.diff(self.seen.indptr) > 0
+
+    @cached_property
+    def _item_order(self) -> Ints:
+        return hash_order(self.items)
 
     def _allowed(self, allow: Iterable[str] | None, deny: Iterable[str] | None) -> Mask | None:
         if allow is None and deny is None:
             return None
         mask = np.full(len(self.items), allow is None)
         if allow is not None:
-            mask[self.items.encode(_ids(allow, "allow"))] = True
+            mask[self.items.encode(as_ids(allow, "allow"))] = True
         if deny is not None:
-            mask[self.items.encode(_ids(deny, "deny"))] = False
+            mask[self.items.encode(as_ids(deny, "deny"))] = False
         return mask
 
 
 def fitted_base(config: Any, dataset: Dataset) -> dict[str, Any]:
     """The fields every fitted model has, from what it was fitted on."""
-    seen = dataset.matrix.copy()
-    seen.eliminate_zeros()
+    return {"config": config, "users": dataset.users, "items": dataset.items, "seen": as_seen(dataset.matrix)}
+
+
+def evidence(matrix: sp.csr_array) -> sp.csr_array:
+    """The entries of positive weight; weight 0 is no evidence of anything."""
+    positive: sp.csr_array = matrix.astype(np.float32, copy=True)
+    positive.eliminate_zeros()
+    return positive
+
+
+def as_seen(matrix: sp.csr_array) -> sp.csr_array:
+    """`evidence` as ones."""
+    seen = evidence(matrix)
     seen.data = np.ones_like(seen.data)
-    return {"config": config, "users": dataset.users, "items": dataset.items, "seen": seen}
+    return seen
+
+
+def with_weights(seen: sp.csr_array, weight: npt.NDArray[np.float32]) -> sp.csr_array:
+    """The history: ``seen`` with the interactions' weights."""
+    return sp.csr_array((weight, seen.indices, seen.indptr), shape=seen.shape)
 
 
 def with_average_user(vectors: Scores, history: sp.csr_array) -> Scores:
@@ -206,19 +307,15 @@ def unit_rows(values: Scores) -> Scores:
     return np.asarray(values / np.where(norms > 0, norms, 1), dtype=np.float32)
 
 
-def _as_recommendations(queries: npt.NDArray[Any], items: IdMap, found: Ints, best: Scores) -> Recommendations:
-    row, rank = np.nonzero(found >= 0)
-    return Recommendations.of(queries[row], items.decode(found[row, rank]), best[row, rank], rank + 1)
+def _cosine(vectors: Scores) -> ScoreBlock:
+    return lambda rows: np.asarray(vectors[rows] @ vectors.T, np.float32)
 
 
-def _ids(ids: Iterable[str], name: str) -> npt.NDArray[Any]:
-    if isinstance(ids, str):
-        raise DataError(f"{name} must be a list of ids, got the single string {ids!r}; write [{ids!r}]")
-    return ids if isinstance(ids, np.ndarray) else np.array(list(ids), dtype=object)
-
-
-def _check_index(user_idx: npt.ArrayLike, n_users: int) -> Ints:
-    index = np.asarray(user_idx, dtype=np.int64)
-    if len(index) and not (index.min() >= 0 and index.max() < n_users):
-        raise UnknownIdError(f"user indices must lie in [0, {n_users}), got {index.min()} to {index.max()}")
-    return index
+def _neighbours(ids: IdMap, index: Ints, similarity: ScoreBlock, known: Mask, k: int, order: Any) -> Recommendations:
+    """The most similar of ``ids`` to those at ``index``, never itself and nothing of which nothing is known."""
+    itself = sp.eye_array(len(ids), format="csr", dtype=np.float32)
+    found, best = top_k_fair(
+        similarity, index, k, n_columns=len(ids), order=order, seen=sp.csr_array(itself), allowed=known
+    )
+    found[~known[index]] = -1
+    return as_recommendations(ids.ids[index], ids, found, best)

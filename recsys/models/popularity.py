@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import ClassVar, Literal
+from dataclasses import dataclass, replace
+from typing import ClassVar, Literal, Self
 
 import numpy as np
+import scipy.sparse as sp
 
 from recsys.data.dataset import Dataset
-from recsys.errors import ConfigError, DataError
+from recsys.data.ids import IdMap
+from recsys.data.weighting import check_half_life, recency
 from recsys.models.base import Scores
-from recsys.models.fitted import FittedModel, fitted_base
+from recsys.models.fitted import FittedModel, as_seen, fitted_base
 from recsys.topk import Ints
 
 
@@ -27,6 +29,17 @@ class FittedPopularity(FittedModel):
 
     def _score_block(self, user_idx: Ints) -> Scores:
         return np.tile(self.item_score, (len(user_idx), 1))
+
+    def partial_fit(self, dataset: Dataset) -> Self:
+        """Count again.
+
+        Raises:
+            DataError: Decay is asked for and an interaction has no timestamp.
+        """
+        return replace(self, **fitted_base(self.config, dataset), item_score=self.config.fit(dataset).item_score)
+
+    def _with_users(self, users: IdMap, history: sp.csr_array) -> Self:
+        return replace(self, users=users, seen=as_seen(history))
 
 
 @dataclass(frozen=True)
@@ -47,8 +60,7 @@ class Popularity:
     half_life_days: float | None = None
 
     def __post_init__(self) -> None:
-        if self.half_life_days is not None and not 0 < self.half_life_days < np.inf:
-            raise ConfigError(f"half_life_days must be > 0, got {self.half_life_days}; omit it for no decay")
+        check_half_life(self.half_life_days)
 
     def fit(self, dataset: Dataset) -> FittedPopularity:
         """Count.
@@ -58,16 +70,6 @@ class Popularity:
         """
         weight = dataset.weight.astype(np.float64)
         if self.half_life_days is not None:
-            weight = weight * np.exp2(-_age_days(dataset) / self.half_life_days)
+            weight = weight * recency(dataset.timestamp, self.half_life_days)
         score = np.bincount(dataset.item_idx, weights=weight, minlength=len(dataset.items)).astype(np.float32)
         return FittedPopularity(**fitted_base(self, dataset), item_score=score)
-
-
-def _age_days(dataset: Dataset) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
-    """Days before the last interaction, (n,)."""
-    unknown = int(np.isnat(dataset.timestamp).sum())
-    if unknown:
-        raise DataError(
-            f"half_life_days needs timestamps, {unknown} interactions have none; mend them or omit the decay"
-        )
-    return np.asarray((dataset.timestamp.max() - dataset.timestamp) / np.timedelta64(1, "D"), dtype=np.float64)

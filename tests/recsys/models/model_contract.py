@@ -1,14 +1,17 @@
-"""What every model must do: a test class to inherit, and the small shop it is tested on."""
+"""What every model must do: test classes to inherit; the small shop they are tested on is in `small_shop`."""
 
 from __future__ import annotations
 
 import json
 import shutil
+from hashlib import blake2b
 
 import numpy as np
 import pytest
 import scipy.sparse as sp
 import torch
+from growth_contract import GrowthContract, refuses
+from small_shop import COLD_ITEMS, COLD_USER, arrays_equal, feature_table, shop
 
 from recsys.data.dataset import Dataset
 from recsys.data.features import FeatureBlock, FeatureTable
@@ -18,53 +21,17 @@ from recsys.files import file_hash, stable_hash, write_json
 from recsys.models.artifacts import load_model
 from recsys.models.fitted import FittedModel
 
-COLD_ITEMS = [30, 31, 32, 33]
-COLD_USER = "user 11"
-"""Known, but with one interaction of weight 0: no evidence of anything."""
+__all__ = ["COLD_ITEMS", "COLD_USER", "FeatureContract", "ModelContract", "arrays_equal", "feature_table", "shop"]
 
 
-def feature_table(items: IdMap, seed: int = 1) -> FeatureTable:
-    """An embedding of two tastes, a one-hot category and a numeric column."""
-    rng = np.random.default_rng(seed)
-    taste = np.arange(len(items)) % 2
-    look = rng.normal(size=(len(items), 12)) * 0.3 + np.where(taste[:, None] == 0, 1, -1)
-    return FeatureTable(
-        items,
-        (
-            FeatureBlock("look", look.astype(np.float32)),
-            FeatureBlock.one_hot("category", [("bag", "shoe", "")[i % 3] for i in range(len(items))]),
-            FeatureBlock("price", rng.gamma(2, 10, (len(items), 1)).astype(np.float32), columns=("price",)),
-        ),
-    )
-
-
-def shop(n_users: int = 12, n_items: int = 34, seed: int = 0) -> Dataset:
-    """Users of two tastes who buy items of theirs; some items cold, one user without evidence."""
-    rng = np.random.default_rng(seed)
-    users = IdMap.of([f"user {u}" for u in range(n_users)])
-    items = IdMap.of(["../../x", "👗", "0108775015", *(f"item {i}" for i in range(3, n_items))])
-    pairs = [(u, i) for u in range(n_users - 1) for i in range(30) if i % 2 == u % 2 and rng.random() < 0.6]
-    pairs += pairs[::7]  # bought again
-    user_idx, item_idx = np.array([*pairs, (n_users - 1, 5)], dtype=np.int64).T
-    weight = np.ones(len(user_idx), np.float32)
-    weight[-1] = 0
-    days = rng.integers(0, 100, len(user_idx)).astype("timedelta64[D]")
-    timestamp = np.datetime64("2020-01-01", "ns") + days
-    return Dataset(users, items, user_idx, item_idx, weight, timestamp, feature_table(items), FeatureTable(users))
-
-
-def arrays_equal(a: FittedModel, b: FittedModel) -> bool:
-    """Bit for bit."""
-    left, right = a.arrays(), b.arrays()
-    return left.keys() == right.keys() and all(np.array_equal(left[k], right[k]) for k in left)
-
-
-class ModelContract:
+class ModelContract(GrowthContract):
     """Inherit, and give a ``model``."""
 
     model = None
     personal = True
     """Whether two users can get different scores."""
+    cosine = True
+    """Whether similarity lies in [-1, 1]."""
 
     @pytest.fixture(scope="class")
     @classmethod
@@ -160,6 +127,30 @@ class ModelContract:
         with pytest.raises(UnknownIdError, match=r"\[0, 12\)"):
             fitted.top_items(np.array([12]), k=1)
 
+    def test_unknown_users_are_left_out_when_asked(self, fitted):
+        alone = fitted.recommend(["user 1"], k=3)
+        asked = ["nobody", "user 1", "no one"]
+        skipped = fitted.recommend(asked, k=3, on_unknown="skip")  # silently: warnings are errors here
+        assert skipped.to_frame().equals(alone.to_frame())
+        with pytest.warns(
+            UserWarning, match="2 of 3 users are unknown and left out, first 'nobody', 'no one'"
+        ) as caught:
+            warned = fitted.recommend(asked, k=3, on_unknown="warn")
+        assert caught[0].filename == __file__  # it points at who asked
+        assert warned.to_frame().equals(alone.to_frame())
+        assert len(fitted.recommend(["nobody"], k=3, on_unknown="skip")) == 0
+        with pytest.raises(ConfigError, match="unknown on_unknown 'ignore'"):
+            fitted.recommend(["user 1"], k=3, on_unknown="ignore")
+        with pytest.raises(UnknownIdError, match="'nothing'"):  # a rule with a typing error is no rule
+            fitted.recommend(["user 1"], k=3, deny=["nothing"], on_unknown="skip")
+
+    def test_equal_scores_are_ranked_by_a_hash_of_the_id(self, data, fitted):
+        place = {i: blake2b(i.encode(), digest_size=8).digest() for i in data.items}
+        recs = fitted.recommend(data.users.ids, k=34).to_frame()
+        for _, mine in recs.groupby("user_id"):
+            keys = [(-score, place[i]) for score, i in zip(mine["score"], mine["item_id"], strict=True)]
+            assert keys == sorted(keys)
+
     def test_empty_input_gives_empty_output(self, fitted):
         assert len(fitted.recommend([], k=3)) == 0
         assert fitted.scores([]).shape == (0, 34)
@@ -200,10 +191,28 @@ class ModelContract:
             mine = recs.item_id[recs.user_id == query]
             assert query not in mine
             assert len(set(mine)) == len(mine) > 0
-        assert (np.abs(recs.score) <= 1 + 1e-6).all()
+        assert (np.abs(recs.score) <= 1 + 1e-6).all() or not self.cosine
         assert len(fitted.similar_items([], k=3)) == 0
         with pytest.raises(ConfigError, match="k must be"):
             fitted.similar_items([data.items.ids[0]], k=0)
+
+    def test_similar_users(self, data, fitted):
+        if refuses(fitted, "_user_vectors", "_user_similarity"):
+            with pytest.raises(ConfigError, match="knows no similar users"):
+                fitted.similar_users(["user 0"], k=1)
+            return
+        recs = fitted.similar_users(["user 0", "user 3", COLD_USER], k=40)
+        for query in ("user 0", "user 3"):
+            mine = recs.item_id[recs.user_id == query]
+            assert sorted([*mine, query, COLD_USER]) == sorted(data.users.ids)  # all but itself and the unknown
+        assert COLD_USER not in recs.user_id  # of whom nothing is known
+        assert (np.abs(recs.score) <= 1 + 1e-6).all()
+        query, other = (np.array([int(u.split()[1]) for u in ids]) for ids in (recs.user_id, recs.item_id))
+        alike = query % 2 == other % 2  # parity is the taste
+        assert recs.score[alike].mean() > recs.score[~alike].mean()
+        assert len(fitted.similar_users([], k=3)) == 0
+        with pytest.raises(ConfigError, match="k must be"):
+            fitted.similar_users(["user 0"], k=0)
 
 
 class FeatureContract:

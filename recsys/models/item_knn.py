@@ -1,0 +1,165 @@
+"""Recommend what is similar to what a user has, where similar means bought by the same users.
+
+Sources: Sarwar et al. (2001), Item-Based Collaborative Filtering Recommendation Algorithms; the BM25 weighting is that
+of the `implicit` package (Robertson's BM25 with items as documents and users as terms).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any, ClassVar, Literal, Self
+
+import numpy as np
+import numpy.typing as npt
+import scipy.sparse as sp
+
+from recsys.data.dataset import Dataset
+from recsys.data.ids import IdMap
+from recsys.errors import ConfigError, DataError, unknown_name
+from recsys.models.base import Scores
+from recsys.models.fitted import Arrays, FittedModel, as_seen, evidence, fitted_base, with_weights
+from recsys.models.folding import carried
+from recsys.models.matrices import dense, history_cosine, pack_matrix, unit, unpack_matrix
+from recsys.models.ties import hash_order, top_k_fair
+from recsys.topk import Ints, Mask, ScoreBlock
+
+Weighting = Literal["cosine", "count", "bm25"]
+K1, B = 1.2, 0.75
+"""BM25's usual constants: how soon repeats saturate, how much an item's popularity is discounted."""
+
+
+@dataclass(frozen=True, eq=False)
+class FittedItemKNN(FittedModel):
+    """Every item's nearest neighbours; a score is the sum of similarities to what the user has, by weight.
+
+    Attributes:
+        neighbours: (n_items, n_items) CSR, row i the similarities of item i's neighbours; empty for a cold item.
+        weight: (seen.nnz,) float32, the interaction weights in the order of ``seen``.
+    """
+
+    model: ClassVar[str] = "item-knn"
+    neighbours: sp.csr_array
+    weight: npt.NDArray[np.float32]
+
+    def partial_fit(self, dataset: Dataset) -> Self:
+        """New histories before the neighbours learned; a new item has none until the model is fitted again."""
+        items = (self.items, dataset.items)
+        neighbours = carried(self.neighbours, items, items)
+        return replace(
+            self,
+            **fitted_base(self.config, dataset),
+            neighbours=neighbours,
+            weight=evidence(dataset.matrix).data,
+        )
+
+    def _with_users(self, users: IdMap, history: sp.csr_array) -> Self:
+        return replace(self, users=users, seen=as_seen(history), weight=history.data)
+
+    def _score_block(self, user_idx: Ints) -> Scores:
+        return dense(with_weights(self.seen, self.weight)[user_idx] @ self.neighbours)
+
+    def _item_similarity(self) -> tuple[ScoreBlock, Mask]:
+        """The neighbours kept, with their similarity (a cosine, or in the units of the weighting)."""
+        known: Mask = np.diff(self.neighbours.indptr) > 0
+        return lambda rows: _or_absent(dense(self.neighbours[rows])), known
+
+    def _user_similarity(self) -> tuple[ScoreBlock, Mask]:
+        return history_cosine(with_weights(self.seen, self.weight)), self._has_history
+
+    def arrays(self) -> Arrays:
+        """Neighbours and weights."""
+        return pack_matrix("neighbours", self.neighbours) | {"weight": self.weight}
+
+    @classmethod
+    def from_arrays(cls, base: Mapping[str, Any], arrays: Mapping[str, npt.NDArray[Any]]) -> Self:
+        """The inverse of `arrays`."""
+        neighbours = sp.csr_array(unpack_matrix("neighbours", arrays, len(base["items"])))
+        if neighbours.shape[0] != len(base["items"]):
+            raise DataError(f"neighbours of {neighbours.shape[0]} items, expected {len(base['items'])}")
+        return cls(**base, neighbours=neighbours, weight=arrays["weight"])
+
+
+@dataclass(frozen=True)
+class ItemKNN:
+    """Keeps each item's ``k`` nearest neighbours.
+
+    Attributes:
+        k: Neighbours kept an item; only those bought together with it at all.
+        weighting: ``cosine`` of the items' interaction weights over users; ``count``, their inner product (with
+            weights of 1, how many users have both); ``bm25``, the inner product after BM25 weighting, in which
+            neither a heavy buyer nor a best-seller dominates.
+
+    Example:
+        >>> ItemKNN(weighting="cosin")
+        Traceback (most recent call last):
+        recsys.errors.ConfigError: unknown weighting 'cosin'; did you mean 'cosine'? Known: cosine, count, bm25
+    """
+
+    uses_features: ClassVar[Literal["no", "optional", "required"]] = "no"
+    fitted: ClassVar[type[FittedItemKNN]] = FittedItemKNN
+
+    k: int = 100
+    weighting: Weighting = "cosine"
+
+    def __post_init__(self) -> None:
+        if self.k < 1:
+            raise ConfigError(f"k must be >= 1, got {self.k}; it is the number of neighbours")
+        if self.weighting not in WEIGHTINGS:
+            raise ConfigError(unknown_name("weighting", self.weighting, WEIGHTINGS))
+
+    def fit(self, dataset: Dataset) -> FittedItemKNN:
+        """Compare all pairs of items somebody has; equal neighbours at the border are kept by a hash of the id."""
+        history = evidence(dataset.matrix)
+        warm = np.flatnonzero(np.diff(sp.csc_array(history).indptr) > 0)
+        vectors = WEIGHTINGS[self.weighting](sp.csr_array(sp.csr_array(history[:, warm]).T))
+        found, best = _nearest(vectors, self.k, hash_order(dataset.items.decode(warm)))
+        row, rank = np.nonzero((found >= 0) & (best > 0))
+        neighbours = sp.csr_array(
+            (best[row, rank], (warm[row], warm[found[row, rank]])), shape=(len(dataset.items), len(dataset.items))
+        )
+        neighbours.sort_indices()
+        return FittedItemKNN(**fitted_base(self, dataset), neighbours=neighbours, weight=history.data)
+
+
+def _nearest(vectors: sp.csr_array, k: int, order: Ints) -> tuple[Ints, Scores]:
+    """(n, k) neighbours by inner product, itself left out."""
+    users = sp.csr_array(vectors.T)
+    itself = sp.csr_array(sp.eye_array(vectors.shape[0], format="csr", dtype=np.float32))
+    return top_k_fair(
+        lambda rows: dense(vectors[rows] @ users),
+        np.arange(vectors.shape[0]),
+        k,
+        n_columns=vectors.shape[0],
+        order=lambda: order,
+        seen=itself,
+    )
+
+
+def _bm25(items: sp.csr_array) -> sp.csr_array:
+    """Weight w of item i and user u → w (K1 + 1) / (w + K1 (1 - B + B |i| / mean |i|)) · log(n_items / (1 + |u|)).
+
+    |i| is the sum of an item's weights, |u| the number of items a user has.
+    """
+    n_of_user = np.bincount(items.indices, minlength=items.shape[1])
+    idf = np.log(max(items.shape[0], 1)) - np.log1p(n_of_user)
+    total = np.asarray(items.sum(axis=1), dtype=np.float64).ravel()
+    length = np.repeat(1 - B + B * total / max(total.mean(), 1e-30), np.diff(items.indptr))
+    data = items.data * (K1 + 1) / (K1 * length + items.data) * idf[items.indices]
+    return sp.csr_array((data.astype(np.float32), items.indices, items.indptr), shape=items.shape)
+
+
+def _unit(items: sp.csr_array) -> sp.csr_array:
+    return sp.csr_array(unit(items))
+
+
+WEIGHTINGS: Mapping[str, Callable[[sp.csr_array], sp.csr_array]] = {
+    "cosine": _unit,
+    "count": lambda items: items,
+    "bm25": _bm25,
+}
+
+
+def _or_absent(similarity: Scores) -> Scores:
+    """No neighbour is not similarity 0."""
+    return np.where(similarity > 0, similarity, np.float32(-np.inf))
