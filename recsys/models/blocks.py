@@ -3,7 +3,7 @@
 An embedding (dense, nameless columns) is centred, rotated to its principal directions, partly whitened and
 given rows of length 1, so that no few directions drown the rest. Dense named columns (a price, an age) are
 standardised. A sparse block (one-hot, tags) gets rows of length 1. Whatever the kind, a typical row has
-length 1: blocks weigh alike until `weight` says otherwise.
+length 1: blocks weigh alike until `weight` says otherwise. A raw block is taken as it is, times its weight.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from recsys.data.features import FeatureBlock, FeatureTable, Matrix
 from recsys.errors import ConfigError, DataError, unknown_name
 
 Floats = npt.NDArray[np.float32]
-Kind = Literal["embedding", "columns", "sparse"]
+Kind = Literal["embedding", "columns", "sparse", "raw", "raw sparse"]
 
 CHUNK = 8192
 """Rows of a (memory-mapped) block that are held at a time."""
@@ -33,12 +33,12 @@ class BlockTransform:
 
     Attributes:
         name: The block's.
-        kind: ``embedding``, ``columns`` or ``sparse``.
+        kind: ``embedding``, ``columns``, ``sparse``, or ``raw`` or ``raw sparse``.
         columns: The block's column names.
         n_dims: Columns in.
-        weight: Length of a typical row out.
-        mean: (n_dims,) float32; empty for a sparse block.
-        rotation: (n_dims, n_out) of an embedding, (n_dims,) scale of columns; empty for a sparse block.
+        weight: Length of a typical row out; the factor of a raw block.
+        mean: (n_dims,) float32; empty for a sparse or raw block.
+        rotation: (n_dims, n_out) of an embedding, (n_dims,) scale of columns; empty for a sparse or raw block.
 
     Example:
         >>> block = FeatureBlock("price", np.array([[1.0], [3.0]], dtype=np.float32), columns=("price",))
@@ -66,16 +66,21 @@ class BlockTransform:
             DataError: The block has other columns than the one this was fitted on.
         """
         self.check(block)
-        if self.kind == "sparse":
-            return _unit_csr(block.values, self.weight)
+        if self.is_sparse:
+            return (_unit_csr if self.kind == "sparse" else _scaled_csr)(block.values, self.weight)
         out = np.empty((block.shape[0], self.n_out), np.float32)
         for rows, values in _chunks(block):
             out[rows] = self._apply_dense(values)
         return out
 
+    @property
+    def is_sparse(self) -> bool:
+        """Whether it makes CSR of CSR."""
+        return self.kind in ("sparse", "raw sparse")
+
     def check(self, block: FeatureBlock) -> None:
         """Refuse a block that is not of the same columns."""
-        expected = f"{self.n_dims} {'sparse' if self.kind == 'sparse' else 'dense'} columns"
+        expected = f"{self.n_dims} {'sparse' if self.is_sparse else 'dense'} columns"
         got = f"{block.shape[1]} {'sparse' if block.is_sparse else 'dense'} columns"
         if expected != got:
             raise DataError(f"block {self.name!r} has {got}, the model was fitted on {expected}; make it the same way")
@@ -88,6 +93,8 @@ class BlockTransform:
             )
 
     def _apply_dense(self, values: Floats) -> Floats:
+        if self.kind == "raw":
+            return values * np.float32(self.weight)
         centred = values - self.mean
         if self.kind == "columns":
             return np.asarray(centred * self.rotation * np.float32(self.weight), np.float32)
@@ -97,7 +104,7 @@ class BlockTransform:
 
 
 def fit_transform(
-    block: FeatureBlock, *, weight: float = 1.0, max_dims: int = 128, whitening: float = 0.5
+    block: FeatureBlock, *, weight: float = 1.0, max_dims: int = 128, whitening: float = 0.5, raw: bool = False
 ) -> BlockTransform:
     """Learn a block's normalisation.
 
@@ -106,8 +113,11 @@ def fit_transform(
         weight: How much the block counts beside others, > 0.
         max_dims: Principal directions kept of an embedding.
         whitening: 0 keeps an embedding's spread, 1 makes all kept directions equally wide.
+        raw: Learn nothing: take the block as it is.
     """
     kind: Kind = "sparse" if block.is_sparse else "embedding" if block.columns is None else "columns"
+    if raw:
+        kind = "raw sparse" if block.is_sparse else "raw"
     mean, rotation = _FITS[kind](block, max_dims, whitening)
     return BlockTransform(block.name, kind, block.columns, block.shape[1], weight, mean, rotation)
 
@@ -119,6 +129,7 @@ def fit_transforms(
     *,
     max_dims: int,
     whitening: float,
+    raw: Iterable[str] = (),
 ) -> tuple[BlockTransform, ...]:
     """`fit_transform` of the named blocks (None: all) in order.
 
@@ -130,8 +141,12 @@ def fit_transforms(
     for name in weights:
         if name not in chosen.names:
             raise ConfigError(unknown_name("feature block in weights", name, chosen.names))
+    untouched = set(raw)
     return tuple(
-        fit_transform(b, weight=weights.get(b.name, 1.0), max_dims=max_dims, whitening=whitening) for b in chosen.blocks
+        fit_transform(
+            b, weight=weights.get(b.name, 1.0), max_dims=max_dims, whitening=whitening, raw=b.name in untouched
+        )
+        for b in chosen.blocks
     )
 
 
@@ -209,11 +224,21 @@ def _fit_columns(block: FeatureBlock, max_dims: int, whitening: float) -> tuple[
     return values.mean(axis=0).astype(np.float32), scale.astype(np.float32)
 
 
-def _fit_sparse(block: FeatureBlock, max_dims: int, whitening: float) -> tuple[Floats, Floats]:
+def _fit_nothing(block: FeatureBlock, max_dims: int, whitening: float) -> tuple[Floats, Floats]:
     return np.empty(0, np.float32), np.empty(0, np.float32)
 
 
-_FITS = {"embedding": _fit_embedding, "columns": _fit_columns, "sparse": _fit_sparse}
+_FITS = {
+    "embedding": _fit_embedding,
+    "columns": _fit_columns,
+    "sparse": _fit_nothing,
+    "raw": _fit_nothing,
+    "raw sparse": _fit_nothing,
+}
+
+
+def _scaled_csr(values: Any, weight: float) -> sp.csr_array:
+    return sp.csr_array(values, dtype=np.float32, copy=True) * np.float32(weight)
 
 
 def _unit_csr(values: Any, weight: float) -> sp.csr_array:

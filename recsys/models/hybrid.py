@@ -1,97 +1,43 @@
 """A hybrid recommender: users and items are sums of what is learned of their ids and of their features.
 
 The hypothesis class is LightFM's (Kula 2015, Metadata Embeddings for User and Item Cold-start
-Recommendations):
+Recommendations), features carrying biases as ids do:
 
-    score(u, i) = <p_u, q_i> + b_i      q_i = e_i + Σ over blocks x_i W
+    score(u, i) = <p_u, q_i> + b_u + b_i
+    (q_i, b_i) = id of i + Σ over blocks x_i W        (p_u, b_u) = id of u + Σ over blocks y_u V
 
-with two additions. A user is also what they have: p_u = e_u + mean over the history of Σ x_j W. And in
-training an item's id vector is left out at random, so that features learn to do without it, as they must for
-a cold item. Interaction weights enter the loss as log(1 + weight).
-A user's bias would change no order and is not learned.
+with two additions. A user is also what they have: p_u gains the weighted mean of x_j W over their history. And
+in training an item's id is left out at random for a shared, learned *unknown item*, so that features learn
+to do without it and cold items stand beside warm ones on the same scale. Interaction weights count as
+log(1 + weight).
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from typing import Any, ClassVar, Literal, Self
+from dataclasses import dataclass, field
+from typing import ClassVar, Literal
 
 import numpy as np
-import numpy.typing as npt
+import scipy.sparse as sp
 import torch
 
 from recsys.data.dataset import Dataset
 from recsys.data.features import FeatureTable, Matrix
-from recsys.errors import ConfigError, DataError
+from recsys.errors import ConfigError, DataError, unknown_name
+from recsys.models.bags import Bag
 from recsys.models.base import Scores
 from recsys.models.blocks import (
     BlockTransform,
     check_block_options,
     fit_transforms,
-    pack_transforms,
-    unpack_transforms,
 )
-from recsys.models.fitted import Arrays, FittedModel, fitted_base, with_average_user
-from recsys.models.training import Features, Parameters, Trainer, history_sums, initial, one_thread
-from recsys.topk import Ints
-
-
-@dataclass(frozen=True, eq=False)
-class FittedHybrid(FittedModel):
-    """User vectors, item vectors and item biases, and what the item vectors are made of.
-
-    Attributes:
-        user_vectors: (n_users, factors) p_u; a user without history is the average user.
-        id_vectors: (n_items, factors) e_i; zero for a cold item.
-        item_bias: (n_items,) b_i; for a cold item 0, as for an item bought once.
-        item_vectors: (n_items, factors) q_i.
-        transforms: The blocks' normalisation.
-        weights: One (d, factors) W a block.
-        losses: (epochs,) mean training loss a pair.
-    """
-
-    model: ClassVar[str] = "hybrid"
-    user_vectors: Scores
-    id_vectors: Scores
-    item_bias: Scores
-    item_vectors: Scores
-    transforms: tuple[BlockTransform, ...]
-    weights: tuple[Scores, ...]
-    losses: Scores
-
-    def with_item_features(self, table: FeatureTable) -> FittedHybrid:
-        """The same users and weights looking at other pictures: item vectors are computed anew.
-
-        Raises:
-            DataError: A block is missing or has other columns.
-            UnknownIdError: The table lacks an item.
-        """
-        blocks = _normalised(self.transforms, table.align(self.items))
-        return replace(self, item_vectors=_item_vectors(self.id_vectors, blocks, self.weights))
-
-    def _score_block(self, user_idx: Ints) -> Scores:
-        scores = self.user_vectors[user_idx] @ self.item_vectors.T
-        scores += self.item_bias
-        return scores
-
-    def _item_vectors(self) -> Scores:
-        return self.item_vectors
-
-    def arrays(self) -> Arrays:
-        """Vectors, biases, block weights and transforms."""
-        names = ("user_vectors", "id_vectors", "item_bias", "item_vectors", "losses")
-        packed = {name: getattr(self, name) for name in names} | pack_transforms(self.transforms)
-        return packed | {f"weight{i}": w for i, w in enumerate(self.weights)}
-
-    @classmethod
-    def from_arrays(cls, base: Mapping[str, Any], arrays: Mapping[str, npt.NDArray[Any]]) -> Self:
-        """The inverse of `arrays`."""
-        names = ("user_vectors", "id_vectors", "item_bias", "item_vectors", "losses")
-        transforms = unpack_transforms(arrays)
-        weights = tuple(arrays[f"weight{i}"] for i in range(len(transforms)))
-        fields: dict[str, Any] = {**base, **{n: arrays[n] for n in names}}
-        return cls(**fields, transforms=transforms, weights=weights)
+from recsys.models.crew import one_thread
+from recsys.models.fitted_hybrid import FittedHybrid, fitted_hybrid, history_of, normalised
+from recsys.models.losses import LOSSES
+from recsys.models.optimisers import OPTIMISERS
+from recsys.models.tower import Tower
+from recsys.models.training import Trainer
 
 
 @dataclass(frozen=True)
@@ -100,56 +46,81 @@ class HybridModel:
 
     Attributes:
         factors: Latent dimensions.
-        loss: ``warp``, ``bpr`` or ``softmax``; see `recsys.models.losses`.
-        epochs: Passes over the distinct (user, item) pairs.
-        learning_rate: AdaGrad's, of vectors and feature weights.
-        bias_learning_rate: AdaGrad's, of item biases, which start at the log of the number of buyers.
+        loss: ``softmax``, ``warp``, ``bpr``, ``logistic`` or ``warp-kos``; see `recsys.models.losses`.
+        epochs: Passes over the users.
+        optimiser: ``adagrad`` or ``adam``.
+        learning_rate: Of vectors and feature weights.
+        bias_learning_rate: Of biases; items' start at the log of the number of buyers.
         l2: Penalty on a pair's id vectors.
-        l2_features: Penalty on feature weights; less of it helps cold items and costs warm ones.
-        id_dropout: Share of items shown without their id vector, a batch; no effect without features.
-        history: Whether a user is also the mean of what they have (needs features).
+        l2_features: Penalty on feature weights, over the whole of training data.
+        id_dropout: Share of items shown without their id, a step; no effect without features.
+        history: Whether a user is also the mean of what they have (needs item features).
+        folds: Parts into which a history is split in training, each predicted from the others.
+        user_id: Whether a user has an id vector beside history and features.
         blocks: Item feature blocks to use; None uses all, () none.
+        user_blocks: User feature blocks to use; None uses all, () none.
         weights: Block name → length of its normalised rows; 1 where not named.
+        raw: Blocks taken as they are (times their weight), not normalised.
         max_dims: Principal directions kept of an embedding.
         whitening: 0 keeps an embedding's spread, 1 makes all kept directions equally wide.
-        batch_size: Pairs a step.
-        negatives: Random items a step, shared by its pairs.
+        batch_size: Users a step.
+        negatives: Items drawn a step, shared by its users; all bought items if there are no more.
+        kos_k: ``warp-kos``: which of the drawn positives is learned from, 1 the best.
+        kos_n: ``warp-kos``: positives drawn.
         early_stop: End when an epoch lowers the loss by less than this share; None runs all epochs.
-        seed: Of everything random. The result does not depend on the number of threads.
+        device: ``auto`` is a GPU where there is one.
+        seed: Of everything random. On the CPU the result does not depend on the number of threads.
 
     Example:
         >>> HybridModel(loss="wrap")
         Traceback (most recent call last):
-        recsys.errors.ConfigError: loss must be one of warp, bpr, softmax, got 'wrap'
+        recsys.errors.ConfigError: loss must be one of softmax, warp, bpr, logistic, warp-kos, got 'wrap'
     """
 
     uses_features: ClassVar[Literal["no", "optional", "required"]] = "optional"
     fitted: ClassVar[type[FittedHybrid]] = FittedHybrid
 
     factors: int = 64
-    loss: Literal["warp", "bpr", "softmax"] = "warp"
+    loss: Literal["softmax", "warp", "bpr", "logistic", "warp-kos"] = "softmax"
     epochs: int = 15
+    optimiser: Literal["adagrad", "adam"] = "adagrad"
     learning_rate: float = 0.05
     bias_learning_rate: float = 0.05
-    l2: float = 1.0
+    l2: float = 0.1
     l2_features: float = 1.0
     id_dropout: float = 0.5
     history: bool = True
+    folds: int = 4
+    user_id: bool = True
     blocks: tuple[str, ...] | None = None
+    user_blocks: tuple[str, ...] | None = None
     weights: Mapping[str, float] = field(default_factory=dict)
+    raw: tuple[str, ...] = ()
     max_dims: int = 128
     whitening: float = 0.5
-    batch_size: int = 512
-    negatives: int = 256
+    batch_size: int = 256
+    negatives: int = 8192
+    kos_k: int = 1
+    kos_n: int = 3
     early_stop: float | None = None
+    device: Literal["auto", "cpu", "cuda"] = "auto"
     seed: int = 0
 
     def __post_init__(self) -> None:
-        if self.loss not in ("warp", "bpr", "softmax"):
-            raise ConfigError(f"loss must be one of warp, bpr, softmax, got {self.loss!r}")
-        for name in ("factors", "epochs", "batch_size", "negatives"):
+        for name, known in (
+            ("loss", (*LOSSES, "warp-kos")),
+            ("optimiser", OPTIMISERS),
+            ("device", ("auto", "cpu", "cuda")),
+        ):
+            if getattr(self, name) not in known:
+                raise ConfigError(f"{name} must be one of {', '.join(known)}, got {getattr(self, name)!r}")
+        for name in ("factors", "epochs", "batch_size", "negatives", "kos_k"):
             if getattr(self, name) < 1:
                 raise ConfigError(f"{name} must be >= 1, got {getattr(self, name)}")
+        if self.folds < 2:
+            raise ConfigError(f"folds must be >= 2, got {self.folds}; history=False does without")
+        if self.kos_n < self.kos_k:
+            raise ConfigError(f"kos_n must be >= kos_k ({self.kos_k}), got {self.kos_n}")
         for name in ("learning_rate", "bias_learning_rate"):
             if not 0 < getattr(self, name) < np.inf:
                 raise ConfigError(f"{name} must be > 0, got {getattr(self, name)}")
@@ -166,60 +137,81 @@ class HybridModel:
         """Learn; progress with the loss goes to standard error.
 
         Raises:
-            ConfigError: A weight names no block that is used.
+            ConfigError: A weight names no block that is used, or ``device`` is ``cuda`` and there is none.
             DataError: A named block is missing, no interaction has a positive weight, or the loss diverged.
         """
-        base = fitted_base(self, dataset)
-        history = dataset.matrix.copy()
-        history.eliminate_zeros()
+        device, history = _device(self.device), history_of(dataset)
+        self._check_raw(dataset)
         if history.nnz == 0:
             raise DataError("no interaction has a positive weight; there is nothing to learn from")
         with one_thread():
-            transforms = fit_transforms(
-                dataset.item_features,
-                self.blocks,
-                self.weights,
-                max_dims=self.max_dims,
-                whitening=self.whitening,
-            )
-            blocks = _normalised(transforms, dataset.item_features)
-            sums = history_sums(history, blocks) if self.history else ()
-            rng = torch.Generator().manual_seed(self.seed)
-            start = initial(self, history, [b.shape[1] for b in blocks], rng)
-            trainer = Trainer(self, history, Features.of(blocks), Features.of(sums), start, rng)
-            losses = np.asarray(trainer.run(), dtype=np.float32)
-            learned = _finished(trainer.parameters, dataset, blocks, sums)
-        return FittedHybrid(**base, **learned, transforms=transforms, losses=losses)
+            item_transforms = self._transforms(dataset.item_features, self.blocks, self.weights)
+            user_transforms = self._transforms(dataset.user_features, self.user_blocks, {})
+            warm = np.flatnonzero(dataset.is_warm)
+            items = [b[warm] for b in normalised(item_transforms, dataset.item_features)]
+            users = normalised(user_transforms, dataset.user_features)
+        trainer = self._trainer(history[:, warm], users, items, device)
+        losses = np.asarray(trainer.run(), dtype=np.float32)
+        unknown = _numpy(trainer.unknown)[0]
+        item_ids = np.tile(unknown, (len(dataset.items), 1))
+        item_ids[warm] = _numpy(trainer.item.ids)
+        user_ids = _numpy(trainer.user.ids)
+        return fitted_hybrid(
+            self,
+            dataset,
+            user_ids=user_ids,
+            item_ids=item_ids,
+            unknown=unknown,
+            user_transforms=user_transforms,
+            item_transforms=item_transforms,
+            user_weights=tuple(map(_numpy, trainer.user.block_weights(users))),
+            item_weights=tuple(map(_numpy, trainer.item.block_weights(items))),
+            losses=losses,
+        )
+
+    def _check_raw(self, dataset: Dataset) -> None:
+        known = (*dataset.item_features.names, *dataset.user_features.names)
+        for name in self.raw:
+            if name not in known:
+                raise ConfigError(unknown_name("feature block in raw", name, known))
+
+    def _transforms(
+        self, table: FeatureTable, names: tuple[str, ...] | None, weights: Mapping[str, float]
+    ) -> tuple[BlockTransform, ...]:
+        return fit_transforms(table, names, weights, max_dims=self.max_dims, whitening=self.whitening, raw=self.raw)
+
+    def _trainer(
+        self, history: sp.csr_array, users: Sequence[Matrix], items: Sequence[Matrix], device: torch.device
+    ) -> Trainer:
+        """Small random vectors; biases are the log of the number of buyers.
+
+        That is the optimum of a softmax over all items where vectors say nothing: training starts at popularity.
+        """
+        rng = torch.Generator().manual_seed(self.seed)
+        width, scale = self.factors + 1, 0.1 / self.factors**0.5
+        user, item = (torch.randn(n, width, generator=rng) * scale for n in history.shape)
+        user[:, -1] = 0
+        if not self.user_id:
+            user.zero_()
+        item[:, -1] = torch.from_numpy(np.log(np.bincount(history.indices, minlength=history.shape[1])))
+        unknown = torch.zeros(1, width)
+        if items:
+            unknown[:, -1] = item[:, -1].mean()
+        return Trainer(
+            options=self,
+            history=Bag.of(history, device),
+            user=Tower.of(user.to(device), users, rng),
+            item=Tower.of(item.to(device), items, rng),
+            unknown=unknown.to(device),
+            rng=rng,
+        )
 
 
-def _finished(p: Parameters, dataset: Dataset, blocks: Sequence[Matrix], sums: Sequence[Matrix]) -> dict[str, Any]:
-    """Training's parameters as vectors: cold ids forgotten, history pooled, users without one averaged."""
-    history = dataset.matrix.copy()
-    history.eliminate_zeros()
-    warm = dataset.is_warm[:, None]
-    weights = tuple(w.numpy() for w in p.weights)
-    id_vectors = np.where(warm, p.item.numpy(), np.float32(0))
-    users = p.user.numpy()
-    if sums:
-        counts = np.maximum(np.diff(history.indptr), 1).astype(np.float32)
-        users = users + _products(sums, weights) / counts[:, None]
-    return {
-        "user_vectors": with_average_user(users, history),
-        "id_vectors": id_vectors,
-        "item_bias": p.bias.numpy(),
-        "item_vectors": _item_vectors(id_vectors, blocks, weights),
-        "weights": weights,
-    }
+def _numpy(tensor: torch.Tensor) -> Scores:
+    return tensor.detach().cpu().numpy()
 
 
-def _normalised(transforms: Sequence[BlockTransform], table: FeatureTable) -> tuple[Matrix, ...]:
-    return tuple(t.apply(table[t.name]) for t in transforms)
-
-
-def _item_vectors(id_vectors: Scores, blocks: Sequence[Matrix], weights: Sequence[Scores]) -> Scores:
-    return id_vectors + _products(blocks, weights) if blocks else id_vectors
-
-
-def _products(blocks: Sequence[Matrix], weights: Sequence[Scores]) -> Scores:
-    total: Scores = np.sum([b @ w for b, w in zip(blocks, weights, strict=True)], axis=0, dtype=np.float32)
-    return total
+def _device(name: str) -> torch.device:
+    if name == "cuda" and not torch.cuda.is_available():
+        raise ConfigError("device is cuda, but torch sees no GPU; use device = 'auto' or 'cpu'")
+    return torch.device("cuda" if name == "auto" and torch.cuda.is_available() else "cpu" if name == "auto" else name)

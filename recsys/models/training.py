@@ -1,144 +1,62 @@
-"""The hybrid's inner loop: shared negatives, sparse AdaGrad, id dropout; one thread, so a seed is a model."""
+"""The hybrid's inner loop: whole users against shared negatives, gradients written out, sparse updates.
+
+A step takes some users with everything they have. Their scores against all candidates (or a sample of them) are
+one matrix product; a loss turns them into their gradient in place; two more products carry it back to users and
+items, and one to the feature weights. Nothing is done interaction by interaction.
+
+With history pooling a user's items are split at random into folds, and each fold is predicted from the others:
+what is to be guessed may not be among what is known. Each (user, fold) is then a row of its own.
+"""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-import numpy as np
-import scipy.sparse as sp
 import torch
-from threadpoolctl import threadpool_limits
 from torch import Tensor
-from torch.nn import functional
 
-from recsys.data.features import Matrix
 from recsys.errors import DataError
-from recsys.models.losses import LOSSES
+from recsys.models.bags import Bag, masses
+from recsys.models.batches import Batch, Shard, with_one
+from recsys.models.crew import Crew, crew, spans
+from recsys.models.losses import LOSSES, Loss, warp_kos
+from recsys.models.optimisers import OPTIMISERS, Optimiser
+from recsys.models.tower import Tower
 from recsys.progress import progress
 
 if TYPE_CHECKING:
     from recsys.models.hybrid import HybridModel
 
-
-@dataclass(frozen=True, eq=False)
-class Parameters:
-    """What is learned.
-
-    Attributes:
-        user: (n_users, factors) user vectors, beside the history's.
-        item: (n_items, factors) item id vectors.
-        bias: (n_items,) item biases.
-        weights: One (d, factors) matrix a feature block.
-    """
-
-    user: Tensor
-    item: Tensor
-    bias: Tensor
-    weights: tuple[Tensor, ...]
-
-
-@contextmanager
-def one_thread() -> Iterator[None]:
-    """Run torch and BLAS on one thread: the last bits of a sum depend on how it is split among threads."""
-    before = torch.get_num_threads()
-    with threadpool_limits(limits=1):
-        torch.set_num_threads(1)
-        try:
-            yield
-        finally:
-            torch.set_num_threads(before)
-
-
-@dataclass(frozen=True, eq=False)
-class Features:
-    """Blocks of one id map as tensors, multiplied into factors.
-
-    Attributes:
-        blocks: Dense float32 tensors or CSR arrays, one row an id.
-    """
-
-    blocks: tuple[Tensor | sp.csr_array, ...]
-
-    @classmethod
-    def of(cls, blocks: Sequence[Matrix]) -> Features:
-        """From normalised blocks."""
-        return cls(tuple(b if sp.issparse(b) else torch.from_numpy(np.ascontiguousarray(b)) for b in blocks))
-
-    def project(self, rows: Tensor, weights: Sequence[Tensor]) -> Tensor:
-        """(len(rows), factors): Σ over blocks of block[rows] @ weight; differentiable in the weights."""
-        parts = [
-            block[rows] @ weight if isinstance(block, Tensor) else _sparse_product(block[rows.numpy()], weight)
-            for block, weight in zip(self.blocks, weights, strict=True)
-        ]
-        return torch.stack(parts).sum(dim=0)
-
-
-def history_sums(history: sp.csr_array, blocks: Sequence[Matrix]) -> tuple[Matrix, ...]:
-    """Σ over each user's items of their feature rows, one (n_users, d) matrix a block."""
-    pattern = sp.csr_array((np.ones_like(history.data), history.indices, history.indptr), shape=history.shape)
-    return tuple(pattern @ block for block in blocks)
-
-
-def initial(options: HybridModel, history: sp.csr_array, dims: Sequence[int], rng: torch.Generator) -> Parameters:
-    """Small random vectors; biases are the log of the number of buyers, 0 for none.
-
-    That is the optimum of a softmax over all items where vectors say nothing: training starts at popularity.
-    """
-    n_users, n_items = history.shape
-    buyers = np.bincount(history.indices, minlength=n_items)
-    scale = 1 / math.sqrt(options.factors)
-    return Parameters(
-        user=torch.randn(n_users, options.factors, generator=rng) * (0.1 * scale),
-        item=torch.randn(n_items, options.factors, generator=rng) * (0.1 * scale),
-        bias=torch.from_numpy(np.log(np.maximum(buyers, 1)).astype(np.float32)),
-        weights=tuple(torch.randn(d, options.factors, generator=rng) * scale for d in dims),
-    )
-
-
-@dataclass
-class AdaGrad:
-    """AdaGrad whose state is kept a parameter, updated only in the rows that a batch touched.
-
-    Source: Duchi, Hazan, Singer (2011), eq. 1 (diagonal form).
-    """
-
-    state: dict[int, Tensor] = field(default_factory=dict)
-
-    def step(self, parameter: Tensor, rows: Tensor | None, gradient: Tensor, *, rate: float, l2: float = 0.0) -> None:
-        """Update ``parameter[rows]`` (None: all of it) in place; ``rows`` are distinct."""
-        squares = self.state.setdefault(id(parameter), torch.zeros_like(parameter))
-        index = slice(None) if rows is None else rows
-        values = parameter[index]
-        gradient = gradient + l2 * values
-        total = squares[index] + gradient * gradient
-        squares[index] = total
-        parameter[index] = values - rate * gradient / (total.sqrt() + 1e-6)
+CELLS = 2**19
+"""Scores that one thread holds at a time: they stay in its cache."""
 
 
 @dataclass(frozen=True, eq=False)
 class Trainer:
-    """One fit.
+    """One fit; parameters are updated in place.
 
     Attributes:
         options: The model's configuration.
-        history: (n_users, n_items) CSR of positive weights.
-        items: The items' features.
-        pooled: The users' summed history features; empty without history pooling.
-        parameters: Updated in place.
-        rng: All randomness.
+        history: (n_users, n_items) bag of weights, their mean 1. Every item has a user: the rest is no choice
+            that anybody turned down.
+        user: The users' side.
+        item: The items' side.
+        unknown: (1, factors + 1) the id vector of an item whose id is not known.
+        rng: All randomness; on the CPU.
     """
 
     options: HybridModel
-    history: sp.csr_array
-    items: Features
-    pooled: Features
-    parameters: Parameters
+    history: Bag
+    user: Tower
+    item: Tower
+    unknown: Tensor
     rng: torch.Generator
-    optimiser: AdaGrad = field(default_factory=AdaGrad)
+    optimiser: Optimiser = field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "optimiser", OPTIMISERS[self.options.optimiser]())
 
     def run(self) -> list[float]:
         """Train; the mean loss a pair of each epoch.
@@ -146,18 +64,13 @@ class Trainer:
         Raises:
             DataError: The loss is not finite.
         """
-        user, item = (torch.from_numpy(i.astype(np.int64)) for i in self.history.tocoo().coords)
-        weight = torch.from_numpy(np.log1p(self.history.data) / np.log1p(self.history.data).mean())
-        # Negatives are items somebody bought: a cold item was no choice that anybody turned down.
-        candidates = torch.from_numpy(np.unique(self.history.indices).astype(np.int64))
-        losses: list[float] = []
-        with progress(f"fit hybrid ({self.options.loss})", self.options.epochs) as advance:
+        users = torch.nonzero(self.history.starts.diff()).squeeze(1)
+        n_pairs, losses = len(self.history.column), list[float]()
+        with crew() as workers, progress(f"fit hybrid ({self.options.loss})", self.options.epochs) as advance:
             for _ in range(self.options.epochs):
-                order = torch.randperm(len(user), generator=self.rng)
-                total = 0.0
-                for batch in torch.split(order, self.options.batch_size):
-                    total += self._step(user[batch], item[batch], weight[batch], candidates)
-                losses.append(total / len(user))
+                order = users[torch.randperm(len(users), generator=self.rng).to(users.device)]
+                total = sum(self._step(part, workers) for part in torch.split(order, self.options.batch_size))
+                losses.append(total / n_pairs)
                 if not math.isfinite(losses[-1]):
                     raise DataError(
                         f"the loss is {losses[-1]} in epoch {len(losses)}; lower learning_rate "
@@ -168,56 +81,163 @@ class Trainer:
                     break
         return losses
 
-    def _step(self, user: Tensor, item: Tensor, weight: Tensor, candidates: Tensor) -> float:
-        p, n = self.parameters, len(item)
-        drawn = candidates[torch.randint(len(candidates), (self.options.negatives,), generator=self.rng)]
-        items, at = torch.unique(torch.cat([item, drawn]), return_inverse=True)
-        users, who = torch.unique(user, return_inverse=True)
-        leaves = [p.user[users], p.item[items], p.bias[items], *(w.detach() for w in p.weights)]
-        user_id, item_id, bias, *weights = (leaf.requires_grad_() for leaf in leaves)
-        content = self.items.project(items, weights) if weights else None
-        vectors = item_id if content is None else content + item_id * self._kept(len(items))[:, None]
-        person = user_id[who]
-        if content is not None and self.pooled.blocks:
-            person = person + self._rest_of_history(user, users, who, content[at[:n]], weights)
-        positive = (person * vectors[at[:n]]).sum(dim=1) + bias[at[:n]]
-        negative = person @ vectors[at[n:]].T + bias[at[n:]]
-        loss = LOSSES[self.options.loss](positive, negative, self._known(users, who, drawn), len(candidates))
-        loss = (loss * weight).sum()
-        self._update(users, items, torch.autograd.grad(loss, [user_id, item_id, bias, *weights]))
-        return float(loss.detach())
+    def _step(self, users: Tensor, workers: Crew) -> float:
+        items, batch = self._batch(users)
+        content = self.item.content(items, workers)
+        kept = self._kept(len(content))
+        ids = self.item.ids if items is None else self.item.ids[items]
+        vectors = content + torch.where(kept, ids, self.unknown)
+        people = (
+            self.user.ids[users] + self.user.content(users, workers) if self.user.has_features else self.user.ids[users]
+        )
+        person, pooled = people[batch.owner], self._pooled(batch, content)
+        if pooled is not None:
+            person[:, :-1] += pooled[0]
+        loss, d_person, d_vectors = self._scored(batch, person, vectors, workers)
+        d_people = torch.zeros_like(people).index_add_(0, batch.owner, d_person)
+        d_content = d_vectors.clone()
+        if pooled is not None:
+            d_content[:, :-1] += self._unpooled(batch, d_person[:, :-1], pooled[1])
+        self._update(batch, items, kept, (d_people, d_vectors, d_content), workers)
+        return loss
+
+    def _batch(self, users: Tensor) -> tuple[Tensor | None, Batch]:
+        """The step's items (None: all) and the batch over them."""
+        mine = self.history.rows(users)
+        n_items, wanted = mine.n_columns, self.options.negatives
+        owner, row, order = self._rows(mine)
+        if wanted >= n_items:
+            return None, Batch(users, owner, row, mine.column[order], mine.value[order], mine, None, 1.0)
+        drawn = torch.randperm(n_items, generator=self.rng)[:wanted].to(users.device)
+        items, at = torch.unique(torch.cat([mine.column, drawn]), return_inverse=True)
+        column, negatives = at[: len(mine.column)], at[len(mine.column) :]
+        local = Bag(mine.starts, column, mine.value, len(items))
+        scale = n_items / wanted
+        return items, Batch(users, owner, row, column[order], mine.value[order], local, negatives, scale)
+
+    def _rows(self, mine: Bag) -> tuple[Tensor, Tensor, Tensor]:
+        """(owner of each row, row of each pair, the pairs' order by row)."""
+        person, folds = mine.row, self._folds
+        if folds == 1:
+            return (
+                torch.arange(mine.n_rows, device=person.device),
+                person,
+                torch.arange(len(person), device=person.device),
+            )
+        shuffled = torch.argsort(
+            person + torch.rand(len(person), generator=self.rng, dtype=torch.float64).to(person.device)
+        )
+        fold = torch.empty_like(person)
+        fold[shuffled] = (torch.arange(len(person), device=person.device) - mine.starts[person]) % folds
+        key = person * folds + fold
+        order = torch.argsort(key, stable=True)
+        distinct, row = torch.unique_consecutive(key[order], return_inverse=True)
+        return distinct // folds, row, order
+
+    @property
+    def _folds(self) -> int:
+        return self.options.folds if self.options.history and self.item.has_features else 1
 
     def _kept(self, n: int) -> Tensor:
-        """1 where an item shows its id vector, 0 where features must do alone (as for a cold item)."""
-        return (torch.rand(n, generator=self.rng) >= self.options.id_dropout).float()
+        """(n, 1) whether an item shows its id, or features must do without it as for a cold item."""
+        share = self.options.id_dropout if self.item.has_features else 0.0
+        return (torch.rand(n, 1, generator=self.rng) >= share).to(self.unknown.device)
 
-    def _rest_of_history(
-        self, user: Tensor, users: Tensor, who: Tensor, target: Tensor, weights: Sequence[Tensor]
-    ) -> Tensor:
-        """Mean content of what each user has beside the target: with it, the target would explain itself."""
-        others = torch.from_numpy(np.diff(self.history.indptr)[user.numpy()] - 1).float()[:, None]
-        rest = self.pooled.project(users, weights)[who] - target
-        return torch.where(others > 0, rest / others.clamp(min=1), 0.0)
+    def _pooled(self, batch: Batch, content: Tensor) -> tuple[Tensor, Tensor] | None:
+        """(r, factors) mean content of what each row's user has beside the row's items; and 1 / mass, (r, 1)."""
+        if not (self.options.history and self.item.has_features):
+            return None
+        factors, own = content[:, :-1], batch.targets(batch.weight)
+        mass = masses(batch.everything)[batch.owner] - masses(own)
+        inverse = torch.where(mass > 1e-6, 1 / mass.clamp(min=1e-6), 0.0)[:, None]
+        rest = batch.everything.sums(factors)[batch.owner] - own.sums(factors)
+        return rest * inverse, inverse
 
-    def _known(self, users: Tensor, who: Tensor, drawn: Tensor) -> Tensor:
-        """(batch, negatives) whether the user has the drawn item."""
-        bought = self.history[users.numpy()][:, drawn.numpy()].toarray() > 0
-        return torch.from_numpy(bought)[who]
+    def _unpooled(self, batch: Batch, gradient: Tensor, inverse: Tensor) -> Tensor:
+        """(t, factors) gradient of the content from that of the pooled rows."""
+        rest = gradient * inverse
+        person = rest.new_zeros(len(batch.users), rest.shape[1]).index_add_(0, batch.owner, rest)
+        return batch.everything.transposed().sums(person) - batch.targets(batch.weight).transposed().sums(rest)
 
-    def _update(self, users: Tensor, items: Tensor, gradients: Sequence[Tensor]) -> None:
-        p, o, step = self.parameters, self.options, self.optimiser.step
-        step(p.user, users, gradients[0], rate=o.learning_rate, l2=o.l2)
-        step(p.item, items, gradients[1], rate=o.learning_rate, l2=o.l2)
-        step(p.bias, items, gradients[2], rate=o.bias_learning_rate)
-        for weight, gradient in zip(p.weights, gradients[3:], strict=True):
-            step(weight, None, gradient, rate=o.learning_rate, l2=o.l2_features)
+    def _scored(self, batch: Batch, person: Tensor, vectors: Tensor, workers: Crew) -> tuple[float, Tensor, Tensor]:
+        """Summed loss, gradient of the rows' vectors, gradient of the items' vectors."""
+        every = batch.negatives is None
+        negatives = vectors if batch.negatives is None else vectors[batch.negatives]
+        shards = self._shards(batch, person, len(negatives))
+        done = workers.map(lambda shard: shard.score(vectors, negatives, every=every), shards)
+        d_negatives = torch.stack([answer.negatives for answer in done]).sum(dim=0)
+        if batch.negatives is not None:
+            pull = batch.targets(torch.cat([answer.positive for answer in done])).transposed()
+            d_negatives = pull.sums(with_one(person)).index_add_(0, batch.negatives, d_negatives)
+        return sum(answer.loss for answer in done), torch.cat([answer.person for answer in done]), d_negatives
+
+    def _shards(self, batch: Batch, person: Tensor, n_negatives: int) -> list[Shard]:
+        """The batch's rows, cut so that one thread's scores stay in its cache."""
+        rows = spans(batch.n_rows, max(1, CELLS // n_negatives))
+        ends = torch.tensor([rows[0].start, *(part.stop for part in rows)], device=batch.row.device)
+        bounds = torch.searchsorted(batch.row, ends).tolist()
+        seeds = torch.randint(2**62, (len(rows),), generator=self.rng).tolist()
+        known = batch.known()
+        return [
+            Shard(
+                person=person[part],
+                row=batch.row[start:stop] - part.start,
+                item=batch.item[start:stop],
+                weight=batch.weight[start:stop],
+                known=known.rows(batch.owner[part]),
+                scale=batch.scale,
+                loss=self._loss(seed),
+                user_bias=self.options.loss == "logistic",
+            )
+            for part, start, stop, seed in zip(rows, bounds, bounds[1:], seeds, strict=False)
+        ]
+
+    def _loss(self, seed: int) -> Loss:
+        o = self.options
+        if o.loss == "warp-kos":
+            return warp_kos(o.kos_k, o.kos_n, torch.Generator().manual_seed(seed))
+        return LOSSES[o.loss]
+
+    def _update(
+        self,
+        batch: Batch,
+        items: Tensor | None,
+        kept: Tensor,
+        gradients: tuple[Tensor, Tensor, Tensor],
+        workers: Crew,
+    ) -> None:
+        o, step = self.options, self.optimiser.step
+        d_people, d_vectors, d_content = gradients
+        n_user = batch.everything.starts.diff()[:, None]
+        n_item = torch.bincount(batch.item, minlength=len(d_vectors))[:, None]
+        share = len(batch.item) / len(self.history.column)
+        rate, person_rate = self._rates(d_vectors)
+        for weights, gradient in self.user.weight_gradients(batch.users, d_people, workers):
+            step(weights, None, gradient, person_rate, share * o.l2_features)
+        for weights, gradient in self.item.weight_gradients(items, d_content, workers):
+            step(weights, None, gradient, rate, share * o.l2_features)
+        penalty = o.l2 * _all_but_bias(d_vectors)
+        if o.user_id:
+            step(self.user.ids, batch.users, d_people, person_rate, n_user * penalty)
+        if bool((~kept).any()):
+            step(self.unknown, None, torch.where(kept, 0.0, d_vectors).sum(dim=0, keepdim=True), rate, 0.0)
+        step(self.item.ids, items, torch.where(kept, d_vectors, 0.0), rate, n_item * penalty)
+
+    def _rates(self, like: Tensor) -> tuple[Tensor, Tensor]:
+        """(1, factors + 1) learning rates of the items' side and of the users'."""
+        rate = like.new_full((1, like.shape[1]), self.options.learning_rate)
+        rate[:, -1] = self.options.bias_learning_rate
+        person = rate.clone()
+        if self.options.loss != "logistic":
+            person[:, -1] = 0  # moves no order, and a ranking loss sends it no gradient but rounding
+        return rate, person
 
 
-def _is_flat(losses: Sequence[float], tolerance: float | None) -> bool:
+def _all_but_bias(like: Tensor) -> Tensor:
+    mask = like.new_ones(1, like.shape[1])
+    mask[:, -1] = 0
+    return mask
+
+
+def _is_flat(losses: list[float], tolerance: float | None) -> bool:
     return tolerance is not None and len(losses) > 1 and losses[-1] > losses[-2] * (1 - tolerance)
-
-
-def _sparse_product(rows: sp.csr_array, weight: Tensor) -> Tensor:
-    indices, offsets = (torch.from_numpy(a.astype(np.int64)) for a in (rows.indices, rows.indptr[:-1]))
-    data = torch.from_numpy(rows.data)
-    return functional.embedding_bag(indices, weight, offsets, mode="sum", per_sample_weights=data)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import dataclasses
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from evaluation.splits import Split, split
@@ -46,6 +47,17 @@ def richest(study: Study, model: Recommender) -> str:
     return next((s for s in (ORIGINAL, METADATA) if s in sets), NO_FEATURES)
 
 
+def narrowed(model: Recommender, absent: Collection[str]) -> Recommender:
+    """The model without options for blocks that a smaller set of features leaves out."""
+    options: dict[str, Any] = {}
+    if hasattr(model, "weights"):
+        options["weights"] = {name: w for name, w in model.weights.items() if name not in absent}
+    for name in ("blocks", "raw"):
+        if getattr(model, name, None):
+            options[name] = tuple(block for block in getattr(model, name) if block not in absent)
+    return dataclasses.replace(model, **options) if options else model  # type: ignore[type-var]
+
+
 def split_of(study: Study) -> Split:
     """The study's interactions, split as configured."""
     return split(Interactions.load(study.folder / "interactions.parquet"), study.config.split)
@@ -74,12 +86,19 @@ def _offline_fit(study: Study) -> Work:
     data = Dataset.of(parts.train, Catalog.load(study.folder / "catalog.parquet"))
     done = 0
     for name, model in study.config.make_models().items():
+        full = _block_names(features_of(study, richest(study, model)))
         for features in feature_sets(study, model):
             table = features_of(study, features)
-            fitted = model.fit(data if table is None else data.with_item_features(table))
+            fitted = narrowed(model, full - _block_names(table)).fit(
+                data if table is None else data.with_item_features(table)
+            )
             fitted.save(study.folder / "offline" / offline_name(name, features))
             done += 1
     return Work(done, "models")
+
+
+def _block_names(table: FeatureTable | None) -> set[str]:
+    return set() if table is None else set(table.names)
 
 
 def _inputs(study: Study) -> Mapping[str, Any]:

@@ -1,4 +1,4 @@
-"""Oracles: the score written out, tastes that are known, torch's AdaGrad, dense arithmetic for sparse."""
+"""Oracles: the score written out, a trained LightFM, tastes that are known."""
 
 import dataclasses
 
@@ -10,13 +10,14 @@ from model_contract import COLD_ITEMS, FeatureContract, ModelContract, shop
 
 from recsys.data.features import FeatureBlock, FeatureTable
 from recsys.errors import ConfigError, DataError
+from recsys.models.blocks import fit_transform
+from recsys.models.fitted_hybrid import fitted_hybrid
 from recsys.models.hybrid import HybridModel
-from recsys.models.training import AdaGrad, Features
 
-QUICK = {"factors": 8, "epochs": 4, "batch_size": 64, "negatives": 16}
+QUICK = {"factors": 8, "epochs": 4, "batch_size": 4, "negatives": 16}
 
 
-class TestWarp(FeatureContract, ModelContract):
+class TestSoftmax(FeatureContract, ModelContract):
     model = HybridModel(**QUICK, seed=2)
 
 
@@ -24,8 +25,16 @@ class TestBprWithoutHistory(FeatureContract, ModelContract):
     model = HybridModel(**QUICK, loss="bpr", history=False)
 
 
-class TestSoftmax(FeatureContract, ModelContract):
-    model = HybridModel(**QUICK, loss="softmax", id_dropout=0.0, weights={"look": 2.0})
+class TestWarpOverAllItems(FeatureContract, ModelContract):
+    model = HybridModel(**QUICK | {"negatives": 10**6}, loss="warp", id_dropout=0.0, weights={"look": 2.0})
+
+
+class TestKosWithoutUserIds(FeatureContract, ModelContract):
+    model = HybridModel(**QUICK, loss="warp-kos", optimiser="adam", user_id=False, raw=("category",))
+
+
+class TestLogistic(FeatureContract, ModelContract):
+    model = HybridModel(**QUICK, loss="logistic")
 
 
 class TestIdsOnly(ModelContract):
@@ -35,6 +44,17 @@ class TestIdsOnly(ModelContract):
 @pytest.fixture(scope="module")
 def data():
     return shop()
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
+def test_a_gpu_that_is_not_there_is_refused(data):
+    with pytest.raises(ConfigError, match="torch sees no GPU"):
+        HybridModel(**QUICK, device="cuda").fit(data)
+
+
+def test_a_raw_block_that_does_not_exist_is_refused(data):
+    with pytest.raises(ConfigError, match="raw 'lok'; did you mean 'look'"):
+        HybridModel(**QUICK, raw=("lok",)).fit(data)
 
 
 def test_another_seed_is_another_model(data):
@@ -50,34 +70,94 @@ def test_nothing_global_is_seeded(data):
     assert torch.equal(torch.rand(1), expected)
 
 
+def contents(transforms, weights, table):
+    """Σ over blocks of features @ weights."""
+    total = np.zeros((), np.float32)
+    for transform, weight in zip(transforms, weights, strict=True):
+        x = transform.apply(table[transform.name])
+        total = total + (x.toarray() if sp.issparse(x) else x) @ weight
+    return total
+
+
 def test_item_and_user_vectors_are_the_stated_sums(data):
+    age = FeatureBlock("age", np.random.default_rng(0).normal(size=(12, 1)).astype(np.float32), columns=("age",))
+    data = dataclasses.replace(data, user_features=FeatureTable(data.users, (age,)))
     fitted = HybridModel(**QUICK).fit(data)
-    content = np.zeros((34, 8))
-    for transform, weight in zip(fitted.transforms, fitted.weights, strict=True):
-        x = transform.apply(data.item_features[transform.name])
-        content += (x.toarray() if sp.issparse(x) else x) @ weight
-    np.testing.assert_allclose(fitted.item_vectors, fitted.id_vectors + content, atol=1e-5)
-    assert (fitted.id_vectors[COLD_ITEMS] == 0).all()
-    assert (fitted.item_bias[COLD_ITEMS] == 0).all()
-    scores = fitted.user_vectors @ fitted.item_vectors.T + fitted.item_bias
+    items = contents(fitted.item_transforms, fitted.item_weights, data.item_features)
+    np.testing.assert_allclose(fitted.items_made, fitted.item_ids + items, atol=1e-5)
+    assert (fitted.item_ids[COLD_ITEMS] == fitted.unknown).all()
+    users = fitted.user_ids + contents(fitted.user_transforms, fitted.user_weights, data.user_features)
+    history = np.log1p(data.matrix.toarray())
+    mass = history.sum(axis=1, keepdims=True)
+    users[:, :-1] += np.divide(history @ items[:, :-1], mass, where=mass > 0, out=np.zeros((12, 8)))
+    np.testing.assert_allclose(fitted.users_made, users, atol=1e-5)
+    scores = fitted.user_vectors @ fitted.item_vectors.T + fitted.item_bias + fitted.users_made[:, -1:]
     np.testing.assert_allclose(fitted.scores(data.users.ids), scores, atol=1e-5)
-    np.testing.assert_allclose(fitted.user_vectors[11], fitted.user_vectors[:11].mean(axis=0), atol=1e-6)
 
 
-@pytest.mark.parametrize("loss", ["warp", "bpr", "softmax"])
-def test_learns_taste_and_carries_it_to_cold_items(loss):
+def test_a_user_of_whom_nothing_is_known_is_the_average_user(data):
+    fitted = HybridModel(**QUICK).fit(data)
+    np.testing.assert_allclose(fitted.users_made[11], fitted.users_made[:11].mean(axis=0), atol=1e-6)
+
+
+def test_a_trained_lightfm_gives_the_same_scores_here(data):
+    lightfm = pytest.importorskip("lightfm", reason="extra lightfm is not installed")
+    look, age = data.item_features["look"], np.random.default_rng(0).normal(size=(12, 2)).astype(np.float32)
+    data = dataclasses.replace(
+        data,
+        item_features=FeatureTable(data.items, (look,)),
+        user_features=FeatureTable(data.users, (FeatureBlock("age", age),)),
+    )
+    sides = [sp.csr_matrix(np.hstack([np.eye(len(f)), f]), dtype=np.float32) for f in (age, look.values)]
+    pairs = data.user_idx.astype(np.int32), data.item_idx.astype(np.int32)
+    train = sp.coo_matrix((np.ones(len(pairs[0]), np.float32), pairs), shape=(12, 34))
+    peer = lightfm.LightFM(no_components=8, loss="warp", random_state=0)
+    peer.fit(train, user_features=sides[0], item_features=sides[1], epochs=5)
+    users, items = (
+        np.hstack([vectors, bias[:, None]])
+        for vectors, bias in ((peer.user_embeddings, peer.user_biases), (peer.item_embeddings, peer.item_biases))
+    )
+    ours = fitted_hybrid(
+        HybridModel(factors=8, history=False, raw=("look", "age")),
+        data,
+        user_ids=users[:12],
+        item_ids=items[:34],
+        unknown=np.zeros(9, np.float32),
+        user_transforms=(fit_transform(data.user_features["age"], raw=True),),
+        item_transforms=(fit_transform(look, raw=True),),
+        user_weights=(users[12:],),
+        item_weights=(items[34:],),
+        losses=np.zeros(1, np.float32),
+    )
+    user, item = np.repeat(np.arange(12), 34), np.tile(np.arange(34), 12)
+    theirs = peer.predict(user, item.astype(np.int32), user_features=sides[0], item_features=sides[1])
+    np.testing.assert_allclose(ours.scores(data.users.ids).ravel(), theirs, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("negatives", [10**6, 16])
+@pytest.mark.parametrize("loss", ["softmax", "warp", "warp-kos", "bpr", "logistic"])
+def test_learns_taste_and_carries_it_to_cold_items(loss, negatives):
     data = shop(n_users=60)
-    fitted = HybridModel(loss=loss, factors=16, epochs=20, batch_size=64, negatives=32).fit(data)
+    fitted = HybridModel(loss=loss, factors=16, epochs=20, batch_size=16, negatives=negatives).fit(data)
     scores = fitted.scores(data.users.ids[:59])
     taste = np.arange(59)[:, None] % 2 == np.arange(34)[None, :] % 2
-    for items in (slice(0, 30), COLD_ITEMS):  # warm, cold
+    for items, share in ((slice(0, 30), 0.7), (COLD_ITEMS, 0.7)):  # warm, cold; by chance both are under .01
         mine, other = (np.where(t[:, items], scores[:, items], np.nan) for t in (taste, ~taste))
-        assert (np.nanmin(mine, axis=1) > np.nanmax(other, axis=1)).mean() > 0.9
+        assert (np.nanmin(mine, axis=1) > np.nanmax(other, axis=1)).mean() > share
+
+
+def test_user_features_alone_tell_a_stranger_s_taste(data):
+    data = shop(n_users=60)
+    taste = FeatureBlock.one_hot("taste", ["ab"[u % 2] for u in range(60)])
+    data = dataclasses.replace(data, user_features=FeatureTable(data.users, (taste,)))
+    fitted = HybridModel(factors=16, epochs=30, batch_size=16, user_id=False, history=False).fit(data)
+    stranger = fitted.scores([data.users.ids[59]])[0]  # of taste b, without history
+    assert stranger[1:30:2].min() > stranger[0:30:2].max()
 
 
 def test_ids_alone_know_nothing_of_cold_items():
     fitted = HybridModel(**QUICK, blocks=()).fit(shop())
-    assert (fitted.scores(["user 0"])[:, COLD_ITEMS] == 0).all()
+    assert (fitted.scores(["user 0"])[:, COLD_ITEMS] == fitted.users_made[0, -1]).all()
     assert len(fitted.similar_items(["item 30"], k=3)) == 0
 
 
@@ -116,29 +196,14 @@ def test_a_user_who_has_everything_is_no_obstacle():
     assert len(fitted.recommend([data.users.ids[0]], k=3)) == 0
 
 
-def test_sparse_blocks_equal_their_dense_form():
-    rng = np.random.default_rng(0)
-    dense = (rng.random((9, 5)) * (rng.random((9, 5)) < 0.4)).astype(np.float32)
-    weight = torch.randn(5, 3, generator=torch.Generator().manual_seed(0), requires_grad=True)
-    rows = torch.tensor([8, 0, 0, 3])
-    sparse = Features.of([sp.csr_array(dense)]).project(rows, [weight])
-    full = Features.of([dense]).project(rows, [weight])
-    torch.testing.assert_close(sparse, full)
-    gradients = [torch.autograd.grad((x**2).sum(), weight)[0] for x in (sparse, full)]
-    torch.testing.assert_close(*gradients)
-
-
-def test_adagrad_on_rows_equals_torch():
-    ours, theirs = (torch.arange(12.0).reshape(4, 3) for _ in range(2))
-    peer = torch.optim.Adagrad([theirs.requires_grad_()], lr=0.1, eps=1e-6, weight_decay=0.0)
-    optimiser, rows = AdaGrad(), torch.tensor([0, 2])
-    for step in range(5):
-        gradient = torch.zeros(4, 3)
-        gradient[rows] = torch.sin(torch.arange(6.0) + step).reshape(2, 3)
-        theirs.grad = gradient
-        peer.step()
-        optimiser.step(ours, rows, gradient[rows], rate=0.1)
-    torch.testing.assert_close(ours, theirs.detach())
+def test_sparse_blocks_equal_their_dense_form(data):
+    tags = sp.random_array((34, 9), density=0.3, rng=1, dtype=np.float32)
+    options = QUICK | {"raw": ("tags",), "seed": 3}
+    fits = []
+    for values in (sp.csr_array(tags), tags.toarray()):
+        table = FeatureTable(data.items, (FeatureBlock("tags", values),))
+        fits.append(HybridModel(**options).fit(dataclasses.replace(data, item_features=table)))
+    np.testing.assert_allclose(*(f.scores(data.users.ids) for f in fits), rtol=1e-3, atol=1e-4)
 
 
 def test_features_of_wide_sparse_and_zero_variance_blocks_do_not_break_it(data):
@@ -150,14 +215,18 @@ def test_features_of_wide_sparse_and_zero_variance_blocks_do_not_break_it(data):
         ),
     )
     fitted = HybridModel(**QUICK).fit(dataclasses.replace(data, item_features=table))
-    assert fitted.weights[1].shape == (5000, 8)
+    assert fitted.item_weights[1].shape == (5000, 9)
     assert np.isfinite(fitted.scores(data.users.ids)).all()
 
 
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"loss": "warb"}, "loss must be one of warp, bpr, softmax, got 'warb'"),
+        ({"loss": "warb"}, "loss must be one of softmax, warp, bpr, logistic, warp-kos, got 'warb'"),
+        ({"optimiser": "sgd"}, "optimiser must be one of adagrad, adam"),
+        ({"folds": 1}, "folds must be >= 2"),
+        ({"negatives": 0}, "negatives must be >= 1"),
+        ({"kos_k": 4}, r"kos_n must be >= kos_k \(4\), got 3"),
         ({"factors": 0}, "factors must be >= 1"),
         ({"epochs": 0}, "epochs must be >= 1"),
         ({"learning_rate": float("nan")}, "learning_rate must be > 0"),

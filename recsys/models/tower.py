@@ -1,0 +1,111 @@
+"""One side of a hybrid model, users or items, while it is trained: id vectors and feature weights.
+
+A row's vector has ``factors + 1`` entries, the last its bias: LightFM's sum over what is known of a row,
+
+    vector = id vector + Σ over blocks of features @ weights.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import scipy.sparse as sp
+import torch
+from torch import Tensor
+
+from recsys.data.features import Matrix
+from recsys.models.bags import Bag
+from recsys.models.crew import Crew, spans
+
+PART = 4096
+"""Rows of features multiplied by one thread at a time."""
+
+
+@dataclass(frozen=True, eq=False)
+class Tower:
+    """Parameters of one side, and its features.
+
+    Attributes:
+        ids: (n, factors + 1) id vectors.
+        dense: (n, d) all dense blocks side by side, or None.
+        dense_weight: (d, factors + 1).
+        sparse: The (n, s) sparse blocks side by side, or None.
+        sparse_weight: (s, factors + 1).
+    """
+
+    ids: Tensor
+    dense: Tensor | None
+    dense_weight: Tensor
+    sparse: Bag | None
+    sparse_weight: Tensor
+
+    @classmethod
+    def of(cls, ids: Tensor, blocks: Sequence[Matrix], rng: torch.Generator) -> Tower:
+        """With small random feature weights; their biases start at 0."""
+        width, device = ids.shape[1], ids.device
+        dense = [b for b in blocks if isinstance(b, np.ndarray)]
+        sparse = [b for b in blocks if not isinstance(b, np.ndarray)]
+        joined = None if not dense else torch.from_numpy(dense[0] if len(dense) == 1 else np.hstack(dense)).to(device)
+        bag = None if not sparse else Bag.of(sp.csr_array(sp.hstack(sparse, format="csr")), device)
+        n_dense, n_sparse = 0 if joined is None else joined.shape[1], 0 if bag is None else bag.n_columns
+        weights = [_initial_weights(n, width, rng).to(device) for n in (n_dense, n_sparse)]
+        return cls(ids, joined, weights[0], bag, weights[1])
+
+    @property
+    def has_features(self) -> bool:
+        """Whether there is more than ids."""
+        return self.dense is not None or self.sparse is not None
+
+    @cached_property
+    def _sparse_transposed(self) -> Bag | None:
+        return None if self.sparse is None else self.sparse.transposed()
+
+    def content(self, rows: Tensor | None, crew: Crew) -> Tensor:
+        """(len(rows), factors + 1): what features say of the rows (None: of all)."""
+        n = len(self.ids) if rows is None else len(rows)
+        out = self.ids.new_zeros(n, self.ids.shape[1])
+        if self.dense is not None:
+            crew.map(
+                lambda part: torch.mm(_pick(self.dense, rows, part), self.dense_weight, out=out[part]), spans(n, PART)
+            )
+        if self.sparse is not None:
+            out += (self.sparse if rows is None else self.sparse.rows(rows)).sums(self.sparse_weight)
+        return out
+
+    def weight_gradients(self, rows: Tensor | None, gradient: Tensor, crew: Crew) -> list[tuple[Tensor, Tensor]]:
+        """(weights, their gradient) from the gradient of `content`."""
+        found = []
+        if self.dense is not None:
+            parts = spans(len(gradient), PART)
+            sums = crew.map(lambda part: _pick(self.dense, rows, part).T @ gradient[part], parts)
+            found.append((self.dense_weight, torch.stack(sums).sum(dim=0) if len(sums) > 1 else sums[0]))
+        if self.sparse is not None:
+            back = self._sparse_transposed if rows is None else self.sparse.rows(rows).transposed()
+            assert back is not None
+            found.append((self.sparse_weight, back.sums(gradient)))
+        return found
+
+    def block_weights(self, blocks: Sequence[Matrix]) -> tuple[Tensor, ...]:
+        """The weights cut into those of each block, in the order of ``blocks``."""
+        at = {True: 0, False: 0}
+        found = []
+        for block in blocks:
+            is_dense, start = isinstance(block, np.ndarray), at[isinstance(block, np.ndarray)]
+            at[is_dense] = start + block.shape[1]
+            found.append((self.dense_weight if is_dense else self.sparse_weight)[start : at[is_dense]])
+        return tuple(found)
+
+
+def _pick(matrix: Tensor | None, rows: Tensor | None, part: slice) -> Tensor:
+    assert matrix is not None
+    return matrix[part] if rows is None else matrix[rows[part]]
+
+
+def _initial_weights(n: int, width: int, rng: torch.Generator) -> Tensor:
+    weights = torch.randn(n, width, generator=rng) / math.sqrt(width - 1)
+    weights[:, -1] = 0
+    return weights
