@@ -62,11 +62,11 @@ class Interactions:
 
     Attributes:
         parts: Every row with an interaction is in one of them.
-        counts: (n_rows,) interactions of each row.
+        mass: (n_rows,) float64 sum of each row's weights.
     """
 
     parts: tuple[Part, ...]
-    counts: Tensor
+    mass: Tensor
 
     @classmethod
     def of(
@@ -88,7 +88,8 @@ class Interactions:
             index = torch.from_numpy(np.where(inside, weights.indices[at], 0).astype(np.int32)).to(device)
             root = torch.from_numpy(np.where(inside, roots[at], 0)).to(device, dtype)
             parts.append(Part(torch.from_numpy(rows).to(device), index, root))
-        return cls(tuple(parts), torch.from_numpy(counts).to(device))
+        mass = np.asarray(weights.sum(axis=1, dtype=np.float64)).ravel()
+        return cls(tuple(parts), torch.from_numpy(mass).to(device))
 
 
 def gram(factors: Tensor, crew: Crew) -> Tensor:

@@ -6,13 +6,13 @@ interactions, a the weight of a pair without one, the objective is
     Σ over S of w_ui (1 - p_u·q_i)²  +  a Σ over all pairs of (p_u·q_i)²
       + Σ_u l_u ‖p_u - Bᵀy_u‖²  +  Σ_i l_i ‖q_i - Cᵀx_i‖²  +  f (l̄_user ‖B‖² + l̄_item ‖C‖²)
 
-    l_u = l (|S_u| + a n_items)^ν        l_i = l (|S_i| + a n_users)^ν
+    l_u = l (Σ_i w_ui + a n_items)^ν        l_i = l (Σ_u w_ui + a n_users)^ν
 
-over users and items with interactions; l̄ are the means, and intercepts are not penalised. The first line is, but for
-a constant, Σ c_ui (r_ui - p_u·q_i)² over all pairs with confidence c = a + w and preference r = w / (a + w). A side
-without features is pulled to 0, and without any the model is Rendle's iALS. Users, B, items and C are solved in turn,
-each exactly. What has no interactions gets the factors its features say: C says where a cold item stands among warm
-ones.
+over users and items with interactions, the mean of whose weights is made 1; l̄ are means over rows, and intercepts are
+not penalised. The first line is, but for a constant, Σ c_ui (r_ui - p_u·q_i)² over all pairs with confidence c = a + w
+and preference r = w / (a + w). A side without features is pulled to 0, and without any the model is Rendle's iALS.
+Users, B, items and C are solved in turn, each exactly. What has no interactions gets the factors its features say: C
+says where a cold item stands among warm ones.
 
 Sources: Hu, Koren, Volinsky (2008), Collaborative Filtering for Implicit Feedback Datasets; Rendle, Krichene, Zhang,
 Koren (2021), Revisiting the Performance of iALS on Item Recommendation Benchmarks (first line, ν).
@@ -118,10 +118,9 @@ class FittedFeatureALS(FittedModel):
 
     def _with_users(self, users: IdMap, history: sp.csr_array) -> Self:
         says = np.tile(self.user_regression.intercept, (len(users), 1))  # of strangers no features are known
+        average = mean_of(self.user_factors, self._has_history)
         with crew() as workers:
-            people = self._solved_users(self._history(history), self.item_factors, self.learned, says, workers)
-        if not self.user_regression.transforms:
-            people[np.diff(evidence(history).indptr) == 0] = mean_of(self.user_factors, self._has_history)
+            people = self._solved_users(self._history(history), self.item_factors, self.learned, says, workers, average)
         return replace(self, users=users, seen=as_seen(history), user_factors=people)
 
     def _history(self, weights: sp.csr_array) -> sp.csr_array:
@@ -130,12 +129,18 @@ class FittedFeatureALS(FittedModel):
         return history
 
     def _solved_users(
-        self, history: sp.csr_array, items: Scores, counting: Mask, says: Scores, workers: Crew
+        self,
+        history: sp.csr_array,
+        items: Scores,
+        counting: Mask,
+        says: Scores,
+        workers: Crew,
+        average: Scores | None = None,
     ) -> Scores:
-        """(n_users, factors) users solved against the items that count, those without history as a fit leaves them."""
+        """(n_users, factors) users solved against the items that count; see `_everyone` for those without any."""
         known = sp.csr_array(history[:, counting])
         people = _solved(self.config, known, items[counting], says, workers)
-        return _everyone(people, self.user_regression, np.flatnonzero(np.diff(known.indptr)))
+        return _everyone(people, self.user_regression, np.diff(known.indptr) > 0, average)
 
     def _score_block(self, user_idx: Ints) -> Scores:
         return self.user_factors[user_idx] @ self.item_factors.T
@@ -234,9 +239,9 @@ class FeatureALS:
         with crew() as workers:
             return _Fit(self, dataset, _device(self.device), workers).run()
 
-    def penalty(self, counts: torch.Tensor, n_others: int) -> torch.Tensor:
-        """(n,) l of rows with so many interactions among ``n_others``."""
-        part = counts.double() + self.unobserved_weight * n_others
+    def penalty(self, mass: torch.Tensor, n_others: int) -> torch.Tensor:
+        """(n,) l of rows whose interactions with ``n_others`` weigh so much."""
+        part = mass + self.unobserved_weight * n_others
         return (self.regularization * part**self.frequency_scaling).float()
 
 
@@ -252,7 +257,8 @@ class _Fit:
         if not np.isfinite(self.unit):
             raise DataError("interaction weights must be finite, some are not or their sum is not; mend them")
         history.data /= np.float32(self.unit)
-        self.users = np.flatnonzero(np.diff(history.indptr))
+        self.active: Mask = np.diff(history.indptr) > 0
+        self.users = np.flatnonzero(self.active)
         self.items = np.flatnonzero(np.bincount(history.indices, minlength=history.shape[1]))
         self.history = history[self.users][:, self.items]
 
@@ -276,7 +282,7 @@ class _Fit:
         return _checked(
             FittedFeatureALS(
                 **fitted_base(c, data),
-                user_factors=_everyone(people, user_regression, self.users),
+                user_factors=_everyone(people, user_regression, self.active),
                 item_factors=says + residuals,
                 item_residuals=residuals,
                 learned=learned,
@@ -296,7 +302,7 @@ class _Fit:
     def _side(self, matrix: sp.csr_array, blocks: list[Matrix]) -> Side:
         c, (n, n_others) = self.config, matrix.shape
         interactions = Interactions.of(matrix, factors=c.factors, device=self.device)
-        penalty = c.penalty(interactions.counts, n_others)
+        penalty = c.penalty(interactions.mass, n_others)
         rng = torch.Generator().manual_seed(c.seed)
         start = torch.randn(n, c.factors, generator=rng) * (0.1 / c.factors**0.5)
         design = Design.of(blocks, n, self.device) if blocks else None
@@ -325,7 +331,7 @@ def _solved(c: FeatureALS, matrix: sp.csr_array, other: Scores, prior: Scores, w
     device = _device(c.device)
     rows = Interactions.of(matrix, factors=c.factors, device=device)
     others = torch.from_numpy(other).to(device)
-    penalty, pull = c.penalty(rows.counts, matrix.shape[1]), torch.from_numpy(prior).to(device)
+    penalty, pull = c.penalty(rows.mass, matrix.shape[1]), torch.from_numpy(prior).to(device)
     g = gram(others, workers)
     x, _ = solve(rows, others, g, penalty, pull, unobserved=c.unobserved_weight, crew=workers)
     return x.cpu().numpy()
@@ -345,13 +351,12 @@ def _regression(side: Side, transforms: tuple[BlockTransform, ...], blocks: list
     return Regression(transforms, weights, intercept)
 
 
-def _everyone(people: Scores, regression: Regression, active: Ints) -> Scores:
-    """Users, those without history being what features say, or average where there are none."""
-    if regression.transforms or len(active) == len(people):
+def _everyone(people: Scores, regression: Regression, active: Mask, average: Scores | None = None) -> Scores:
+    """Users, those without history being what features say or, where there are none, average (None: of ``people``)."""
+    if regression.transforms or active.all():
         return people
-    everyone: Scores = np.tile(people[active].mean(axis=0) if len(active) else people[0], (len(people), 1))
-    everyone[active] = people[active]
-    return everyone
+    average = mean_of(people, active) if average is None else average
+    return np.where(active[:, None], people, average)
 
 
 def _checked(fitted: F) -> F:
