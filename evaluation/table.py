@@ -12,6 +12,7 @@ from evaluation.metrics import found_in
 from recsys.data.dataset import Dataset
 from recsys.data.ids import IdMap
 from recsys.errors import DataError
+from recsys.models.ties import hash_order
 
 Ints = npt.NDArray[np.int64]
 Scores = npt.NDArray[np.float32]
@@ -56,7 +57,8 @@ class TableRanker:
         """From columns user_id, item_id and rank (1 is best) or score; rank decides where both are there.
 
         Args:
-            frame: One row a recommendation, in any order. Equal scores are ranked by item index, as in every model.
+            frame: One row a recommendation, in any order. Equal scores are ranked by a hash of the item
+                id, as in every model.
             train: What the other models were fitted on.
 
         Raises:
@@ -67,7 +69,7 @@ class TableRanker:
         value = _value(frame)
         user = train.users.encode(frame["user_id"].to_numpy(dtype=object))
         item = train.items.encode(frame["item_id"].to_numpy(dtype=object))
-        order = np.lexsort((item, -value, user))
+        order = np.lexsort((np.argsort(hash_order(train.items))[item], -value, user))
         user, item, value = user[order], item[order], value[order]
         _refuse_repeats(user * np.int64(len(train.items)) + item, frame, order)
         if "rank" in frame:

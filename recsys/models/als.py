@@ -18,6 +18,8 @@ from recsys.errors import ConfigError, DataError
 from recsys.models.base import Scores
 from recsys.models.fitted import FittedModel, as_seen, evidence, fitted_base, with_average_user, with_weights
 from recsys.models.folding import carried, changed_rows, mean_of, take_rows
+from recsys.models.matrices import for_cython
+from recsys.retrieval.factors import Factors
 from recsys.topk import Ints, Mask
 
 
@@ -82,6 +84,10 @@ class FittedALS(FittedModel):
     def _score_block(self, user_idx: Ints) -> Scores:
         return self.user_factors[user_idx] @ self.item_factors.T
 
+    def factors(self) -> Factors:
+        """User and item factors."""
+        return Factors(self.user_factors, self.item_factors)
+
     def _item_vectors(self) -> Scores:
         return self.item_factors
 
@@ -131,16 +137,32 @@ class ALS:
         # BLAS threads would contend with the solver's own, and change the last bits with their number.
         with threadpool_limits(limits=1, user_api="blas"):
             solver = _solver(self)
-            solver.fit(sp.csr_matrix(history), show_progress=False)
-        users, items = np.asarray(solver.user_factors), np.asarray(solver.item_factors)
-        if not (np.isfinite(users).all() and np.isfinite(items).all()):
-            raise DataError("ALS diverged to non-finite factors; raise regularization or lower alpha")
+            users, items = fit_finite(solver, history, "raise regularization or lower alpha")
         return FittedALS(
             **fitted_base(self, dataset),
             user_factors=with_average_user(users, history),
             item_factors=items,
             weight=history.data,
         )
+
+
+def fit_finite(solver: Any, history: sp.csr_array, cure: str) -> tuple[Scores, Scores]:
+    """User and item factors of a trained model of the `implicit` package.
+
+    Raises:
+        DataError: They are not finite.
+    """
+    from implicit.recommender_base import ModelFitError
+
+    try:
+        solver.fit(for_cython(history), show_progress=False)
+        users, items = np.asarray(solver.user_factors), np.asarray(solver.item_factors)
+        finite = bool(np.isfinite(users).all() and np.isfinite(items).all())
+    except ModelFitError:  # what the package says of NaN; of infinity it says nothing
+        finite = False
+    if not finite:
+        raise DataError(f"training diverged to non-finite factors; {cure}")
+    return users, items
 
 
 def _solver(config: ALS) -> Any:
@@ -167,7 +189,7 @@ def _solve(config: ALS, rows: sp.csr_array, factors: Scores) -> Scores:
         solver = _solver(config)
         solver.item_factors = factors
         try:
-            solved = np.asarray(solver.recalculate_user(np.arange(rows.shape[0]), sp.csr_matrix(rows)))
+            solved = np.asarray(solver.recalculate_user(np.arange(rows.shape[0]), for_cython(rows)))
         except ValueError as error:
             raise DataError(f"ALS cannot place new users or items ({error}); raise regularization") from error
     if not np.isfinite(solved).all():

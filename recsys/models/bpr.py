@@ -14,10 +14,12 @@ import scipy.sparse as sp
 
 from recsys.data.dataset import Dataset
 from recsys.data.ids import IdMap
-from recsys.errors import ConfigError, DataError
+from recsys.errors import ConfigError
+from recsys.models.als import fit_finite
 from recsys.models.base import Scores
 from recsys.models.fitted import FittedModel, as_seen, fitted_base, with_average_user
 from recsys.models.folding import place, place_items, take_rows
+from recsys.retrieval.factors import Factors
 from recsys.topk import Ints
 
 
@@ -66,6 +68,10 @@ class FittedBPR(FittedModel):
         scores = self.user_vectors[user_idx] @ self.item_vectors.T
         scores += self.item_bias
         return scores
+
+    def factors(self) -> Factors:
+        """Vectors and the items' biases."""
+        return Factors(self.user_vectors, self.item_vectors, self.item_bias)
 
     def _item_vectors(self) -> Scores:
         return self.item_vectors
@@ -121,10 +127,7 @@ class BPR:
             num_threads=1,
             random_state=self.seed,
         )
-        solver.fit(sp.csr_matrix(base["seen"]), show_progress=False)
-        users, items = np.asarray(solver.user_factors), np.asarray(solver.item_factors)
-        if not (np.isfinite(users).all() and np.isfinite(items).all()):
-            raise DataError("BPR diverged to non-finite vectors; lower learning_rate or raise regularization")
+        users, items = fit_finite(solver, base["seen"], "lower learning_rate or raise regularization")
         # The package keeps the bias as one more factor, for which every user has 1.
         return FittedBPR(
             **base,

@@ -23,9 +23,9 @@ from recsys.models.blocks import (
     pack_transforms,
     unpack_transforms,
 )
-from recsys.models.fitted import Arrays, FittedModel, as_seen, fitted_base, unit_rows
+from recsys.models.fitted import Arrays, FittedModel, Similarity, as_seen, fitted_base, unit_rows
 from recsys.models.matrices import dense, norms, pack_matrix, unit, unpack_matrix
-from recsys.topk import Ints, Mask, ScoreBlock
+from recsys.topk import Ints, Mask
 
 
 @dataclass(frozen=True, eq=False)
@@ -74,14 +74,14 @@ class FittedContent(FittedModel):
     def _score_block(self, user_idx: Ints) -> Scores:
         return self._mean_cosine([b[user_idx] for b in self.user_blocks], self.item_blocks)
 
-    def _item_similarity(self) -> tuple[ScoreBlock, Mask]:
+    def _item_similarity(self) -> tuple[Similarity, Mask]:
         return self._similarity(self.item_blocks)
 
-    def _user_similarity(self) -> tuple[ScoreBlock, Mask]:
+    def _user_similarity(self) -> tuple[Similarity, Mask]:
         similarity, known = self._similarity(self.user_blocks)
         return similarity, known & self._has_history
 
-    def _similarity(self, blocks: Sequence[Matrix]) -> tuple[ScoreBlock, Mask]:
+    def _similarity(self, blocks: Sequence[Matrix]) -> tuple[Similarity, Mask]:
         known: Mask = np.any([norms(b) > 0 for b in blocks], axis=0)
         return lambda rows: self._mean_cosine([b[rows] for b in blocks], blocks), known
 

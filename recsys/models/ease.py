@@ -17,9 +17,9 @@ from recsys.data.dataset import Dataset
 from recsys.data.ids import IdMap
 from recsys.errors import ConfigError, DataError
 from recsys.models.base import Scores
-from recsys.models.fitted import FittedModel, as_seen, evidence, fitted_base, with_weights
+from recsys.models.fitted import FittedModel, Similarity, as_seen, evidence, fitted_base, with_weights
 from recsys.models.matrices import history_cosine
-from recsys.topk import Ints, Mask, ScoreBlock
+from recsys.topk import Ints, Mask
 
 BYTES_PER_CELL = 12
 """Of the square of warm items: float64 to invert in place, float32 to keep."""
@@ -63,7 +63,7 @@ class FittedEASE(FittedModel):
         scores[:, self.warm] = history[:, self.warm] @ self.weights
         return scores
 
-    def _item_similarity(self) -> tuple[ScoreBlock, Mask]:
+    def _item_similarity(self) -> tuple[Similarity, Mask]:
         """The partial correlation of two items given all others, in [-1, 1].
 
         With P the inverse of the regularised Gram matrix, it is -P_ij / √(P_ii P_jj); and B_ij = -P_ij / P_jj.
@@ -81,7 +81,7 @@ class FittedEASE(FittedModel):
 
         return score, known
 
-    def _user_similarity(self) -> tuple[ScoreBlock, Mask]:
+    def _user_similarity(self) -> tuple[Similarity, Mask]:
         return history_cosine(with_weights(self.seen, self.weight)), self._has_history
 
 

@@ -29,9 +29,11 @@ from recsys.models.requests import (
     known_index,
 )
 from recsys.models.ties import hash_order, top_k_fair
+from recsys.retrieval.factors import Factors
 from recsys.topk import BLOCK_BYTES, Ints, Mask, ScoreBlock, check_k
 
 Arrays = dict[str, npt.NDArray[Any]]
+Similarity = ScoreBlock | Factors
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,7 +42,7 @@ class FittedModel(ABC):
 
     Subclasses are frozen dataclasses. Their further fields are arrays (stored as they are); a subclass with
     other fields overrides `arrays` and `from_arrays`. What a model can do beyond scoring, it says by overriding
-    `_item_vectors`, `_user_vectors`, `partial_fit` and `_with_users`.
+    `factors`, `_item_vectors`, `_user_vectors`, `partial_fit` and `_with_users`.
 
     Attributes:
         config: The `Recommender` that was fitted.
@@ -59,6 +61,10 @@ class FittedModel(ABC):
     @abstractmethod
     def _score_block(self, user_idx: Ints) -> Scores:
         """Fresh (n, n_items) float32 scores of these users; the caller may overwrite them."""
+
+    def factors(self) -> Factors | None:
+        """The vectors whose inner products are the scores, which can be searched faster; None if there are none."""
+        return None
 
     def _item_vectors(self) -> Scores:
         """(n_items, d) vectors whose cosine is item similarity; a zero vector is like nothing."""
@@ -175,7 +181,7 @@ class FittedModel(ABC):
         if allowed is not None and np.shape(allowed) != (len(self.items),):
             raise DataError(f"allowed must have shape ({len(self.items)},), got {np.shape(allowed)}; one flag an item")
         return top_k_fair(
-            self._score_block,
+            self.factors() or self._score_block,
             user_idx,
             k,
             n_columns=len(self.items),
@@ -211,12 +217,12 @@ class FittedModel(ABC):
         index = known_index(self.users, users, "users", on_unknown)
         return _neighbours(self.users, index, *self._user_similarity(), k, lambda: hash_order(self.users))
 
-    def _item_similarity(self) -> tuple[ScoreBlock, Mask]:
+    def _item_similarity(self) -> tuple[Similarity, Mask]:
         """How to score rows of items against all items, and (n_items,) which items anything is known of."""
         vectors = unit_rows(self._item_vectors())
         return _cosine(vectors), np.asarray(vectors.any(axis=1))
 
-    def _user_similarity(self) -> tuple[ScoreBlock, Mask]:
+    def _user_similarity(self) -> tuple[Similarity, Mask]:
         """How to score rows of users against all users, and (n_users,) which users anything is known of."""
         vectors = unit_rows(self._user_vectors())
         return _cosine(vectors), np.asarray(vectors.any(axis=1)) & self._has_history
@@ -307,11 +313,11 @@ def unit_rows(values: Scores) -> Scores:
     return np.asarray(values / np.where(norms > 0, norms, 1), dtype=np.float32)
 
 
-def _cosine(vectors: Scores) -> ScoreBlock:
-    return lambda rows: np.asarray(vectors[rows] @ vectors.T, np.float32)
+def _cosine(vectors: Scores) -> Similarity:
+    return Factors(vectors, vectors)
 
 
-def _neighbours(ids: IdMap, index: Ints, similarity: ScoreBlock, known: Mask, k: int, order: Any) -> Recommendations:
+def _neighbours(ids: IdMap, index: Ints, similarity: Similarity, known: Mask, k: int, order: Any) -> Recommendations:
     """The most similar of ``ids`` to those at ``index``, never itself and nothing of which nothing is known."""
     itself = sp.eye_array(len(ids), format="csr", dtype=np.float32)
     found, best = top_k_fair(

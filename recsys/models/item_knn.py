@@ -18,11 +18,11 @@ from recsys.data.dataset import Dataset
 from recsys.data.ids import IdMap
 from recsys.errors import ConfigError, DataError, unknown_name
 from recsys.models.base import Scores
-from recsys.models.fitted import Arrays, FittedModel, as_seen, evidence, fitted_base, with_weights
+from recsys.models.fitted import Arrays, FittedModel, Similarity, as_seen, evidence, fitted_base, with_weights
 from recsys.models.folding import carried
 from recsys.models.matrices import dense, history_cosine, pack_matrix, unit, unpack_matrix
 from recsys.models.ties import hash_order, top_k_fair
-from recsys.topk import Ints, Mask, ScoreBlock
+from recsys.topk import Ints, Mask
 
 Weighting = Literal["cosine", "count", "bm25"]
 K1, B = 1.2, 0.75
@@ -59,12 +59,12 @@ class FittedItemKNN(FittedModel):
     def _score_block(self, user_idx: Ints) -> Scores:
         return dense(with_weights(self.seen, self.weight)[user_idx] @ self.neighbours)
 
-    def _item_similarity(self) -> tuple[ScoreBlock, Mask]:
+    def _item_similarity(self) -> tuple[Similarity, Mask]:
         """The neighbours kept, with their similarity (a cosine, or in the units of the weighting)."""
         known: Mask = np.diff(self.neighbours.indptr) > 0
         return lambda rows: _or_absent(dense(self.neighbours[rows])), known
 
-    def _user_similarity(self) -> tuple[ScoreBlock, Mask]:
+    def _user_similarity(self) -> tuple[Similarity, Mask]:
         return history_cosine(with_weights(self.seen, self.weight)), self._has_history
 
     def arrays(self) -> Arrays:

@@ -28,7 +28,9 @@ from recsys.models.base import Scores
 from recsys.models.blocks import BlockTransform, check_block_options, fit_transforms, pack_transforms, unpack_transforms
 from recsys.models.fitted import Arrays, FittedModel, as_seen, evidence, fitted_base, with_average_user
 from recsys.models.folding import place, place_items, take_rows
+from recsys.models.matrices import for_cython
 from recsys.progress import progress
+from recsys.retrieval.factors import Factors
 from recsys.topk import Ints
 
 LOSSES = ("warp", "warp-kos", "bpr", "logistic")
@@ -136,6 +138,12 @@ class FittedLightFM(FittedModel):
         scores += self.item_side.bias
         scores += self.user_side.bias[user_idx, None]
         return scores
+
+    def factors(self) -> Factors:
+        """Vectors and biases; a user's bias is one more dimension, in which every item is 1."""
+        users, items = self.user_side, self.item_side
+        ones = np.ones(len(items.total), np.float32)
+        return Factors(users.total, np.column_stack([items.vectors, ones]), items.bias)
 
     def _item_vectors(self) -> Scores:
         return self.item_side.vectors
@@ -273,7 +281,8 @@ class LightFM:
             for epoch in range(self.epochs):
                 pairs, weight = self._pairs(history, rng)
                 try:
-                    solver.fit_partial(pairs, user_features, item_features, sample_weight=weight, num_threads=1)
+                    with np.errstate(invalid="ignore", over="ignore"):  # the package looks for what comes of it
+                        solver.fit_partial(pairs, user_features, item_features, sample_weight=weight, num_threads=1)
                 except ValueError as error:
                     if "finite" not in str(error):
                         raise
@@ -315,8 +324,6 @@ def _features(transforms: Sequence[BlockTransform], table: FeatureTable, n_rows:
 
 
 def _with_ids(features: sp.csr_array) -> sp.csr_matrix:
-    """A column for every row's id, then its features; the package wants the old kind of matrix and 32-bit indices."""
+    """A column for every row's id, then its features."""
     ids = sp.eye_array(features.shape[0], format="csr", dtype=np.float32)
-    joined = sp.hstack([ids, features], format="csr")
-    parts = (joined.data, joined.indices.astype(np.int32), joined.indptr.astype(np.int32))
-    return sp.csr_matrix(parts, shape=joined.shape, dtype=np.float32)
+    return for_cython(sp.csr_array(sp.hstack([ids, features], format="csr")))

@@ -50,6 +50,18 @@ def history_cosine(history: sp.csr_array) -> ScoreBlock:
     return lambda rows: dense(rows_of[rows] @ columns)
 
 
+def for_cython(values: sp.csr_array) -> sp.csr_matrix:
+    """The same as the old kind of matrix with 32-bit indices, which the compiled packages want.
+
+    Raises:
+        DataError: There are too many entries for 32 bits.
+    """
+    if values.nnz > np.iinfo(np.int32).max:
+        raise DataError(f"at most {np.iinfo(np.int32).max} distinct interactions can be trained on, got {values.nnz}")
+    parts = (values.data.astype(np.float32), values.indices.astype(np.int32), values.indptr.astype(np.int32))
+    return sp.csr_matrix(parts, shape=values.shape)
+
+
 def pack_matrix(name: str, values: Matrix) -> Arrays:
     """Arrays that hold the matrix, for an artifact."""
     if isinstance(values, np.ndarray):

@@ -13,6 +13,7 @@ from recsys.data.ids import IdMap
 from recsys.data.weighting import check_half_life, recency
 from recsys.models.base import Scores
 from recsys.models.fitted import FittedModel, as_seen, fitted_base
+from recsys.retrieval.factors import Factors
 from recsys.topk import Ints
 
 
@@ -29,6 +30,10 @@ class FittedPopularity(FittedModel):
 
     def _score_block(self, user_idx: Ints) -> Scores:
         return np.tile(self.item_score, (len(user_idx), 1))
+
+    def factors(self) -> Factors:
+        """The score, times 1."""
+        return Factors(np.ones((len(self.users), 1), np.float32), self.item_score[:, None])
 
     def partial_fit(self, dataset: Dataset) -> Self:
         """Count again.

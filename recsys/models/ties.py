@@ -13,6 +13,8 @@ from hashlib import blake2b
 import numpy as np
 import scipy.sparse as sp
 
+from recsys.retrieval.exact import top_k_factors
+from recsys.retrieval.factors import Factors
 from recsys.topk import Floats, Ints, Mask, ScoreBlock, check_k, top_k_blocked
 
 
@@ -28,7 +30,7 @@ def hash_order(ids: Iterable[str]) -> Ints:
 
 
 def top_k_fair(
-    score_block: ScoreBlock,
+    scores: ScoreBlock | Factors,
     rows: Ints,
     k: int,
     *,
@@ -37,22 +39,30 @@ def top_k_fair(
     seen: sp.csr_array | None = None,
     allowed: Mask | None = None,
 ) -> tuple[Ints, Floats]:
-    """`top_k_blocked`, with equal scores ranked by ``order``.
+    """Exact top-k with equal scores ranked by ``order``.
 
     Without ties this costs one more column. A list with ties inside is sorted again; only rows whose last place is
     contested are scored a second time.
 
     Args:
-        score_block: Row indices (b,) → fresh (b, n_columns) float32 scores.
+        scores: `Factors`, or row indices (b,) → fresh (b, n_columns) float32 scores.
         rows: (n,) the rows to rank.
         k: List length.
         n_columns: Columns of a score block.
         order: The columns in the order equal ones are listed in; called only when there is a tie.
         seen: CSR whose stored entries are left out; indexed by the values of ``rows``.
         allowed: (n_columns,) columns that may appear.
+
+    Returns:
+        (n, k) int64 columns and (n, k) float32 scores, -1 and -inf past a short list.
+
+    Example:
+        >>> table = np.zeros((1, 4), np.float32)
+        >>> top_k_fair(lambda r: table[r], np.array([0]), 2, n_columns=4, order=lambda: np.array([3, 1, 0, 2]))[0]
+        array([[3, 1]])
     """
     check_k(k)
-    found, best = top_k_blocked(score_block, rows, k + 1, n_columns=n_columns, seen=seen, allowed=allowed)
+    found, best = _top_k(scores, rows, k + 1, n_columns, seen, allowed)
     tied = (best[:, 1:] == best[:, :-1]) & (best[:, 1:] > -np.inf)
     found, best = np.ascontiguousarray(found[:, :k]), np.ascontiguousarray(best[:, :k])
     if not tied.any():
@@ -62,32 +72,33 @@ def top_k_fair(
     place[columns] = np.arange(len(columns))
     contested = np.flatnonzero(tied[:, -1])
     if len(contested):
-        again = _ranked_in(columns, place, score_block, rows[contested], k, seen=seen, allowed=allowed)
-        found[contested], best[contested] = again
+        part = rows[contested]
+        index, best[contested] = _top_k(
+            _laid_out(scores, part, columns),
+            np.arange(len(part)),
+            k,
+            n_columns,
+            None if seen is None else _relabelled(seen, part, place),
+            None if allowed is None else allowed[columns],
+        )
+        found[contested] = np.where(index >= 0, columns[index], -1)
     _sort_ties(found, best, place, np.flatnonzero(tied[:, :-1].any(axis=1) & ~tied[:, -1]))
     return found, best
 
 
-def _ranked_in(
-    columns: Ints,
-    place: Ints,
-    score_block: ScoreBlock,
-    rows: Ints,
-    k: int,
-    *,
-    seen: sp.csr_array | None,
-    allowed: Mask | None,
+def _top_k(
+    scores: ScoreBlock | Factors, rows: Ints, k: int, n_columns: int, seen: sp.csr_array | None, allowed: Mask | None
 ) -> tuple[Ints, Floats]:
-    """The top k with the columns laid out in the order of ties, whose indices break them."""
-    found, best = top_k_blocked(
-        lambda part: np.ascontiguousarray(score_block(rows[part])[:, columns]),
-        np.arange(len(rows)),
-        k,
-        n_columns=len(columns),
-        seen=None if seen is None else _relabelled(seen, rows, place),
-        allowed=None if allowed is None else allowed[columns],
-    )
-    return np.where(found >= 0, columns[found], -1), best
+    if isinstance(scores, Factors):
+        return top_k_factors(scores, rows, k, seen=seen, allowed=allowed)
+    return top_k_blocked(scores, rows, k, n_columns=n_columns, seen=seen, allowed=allowed)
+
+
+def _laid_out(scores: ScoreBlock | Factors, rows: Ints, columns: Ints) -> ScoreBlock | Factors:
+    """The scores of ``rows`` alone, with the columns in the order of ties: then a lower index wins one."""
+    if isinstance(scores, Factors):
+        return Factors(scores.queries[rows], scores.columns, scores.bias).of_columns(columns)
+    return lambda part: np.ascontiguousarray(scores(rows[part])[:, columns])
 
 
 def _relabelled(seen: sp.csr_array, rows: Ints, place: Ints) -> sp.csr_array:

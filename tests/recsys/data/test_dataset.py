@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from recsys.data import Catalog, Dataset, FeatureBlock, FeatureTable, IdMap, Interactions
-from recsys.errors import DataError, UnknownIdError
+from recsys.errors import ConfigError, DataError, UnknownIdError
 
 CATALOG = Catalog.from_frame(pd.DataFrame({"item_id": ["c", "a", "b", "cold"]}))
 LOG = Interactions.from_frame(
@@ -49,6 +49,59 @@ def test_features_follow_the_items_and_can_be_exchanged() -> None:
     assert Dataset.of(LOG, CATALOG).item_features.names == ()
     with pytest.raises(UnknownIdError):
         Dataset.of(LOG, CATALOG, item_features=FeatureTable(IdMap.of(["a"]), (block.rows([0]),)))
+
+
+EVENTS = Interactions.from_frame(
+    pd.DataFrame(
+        [
+            ("u", "a", "2024-01-01", 1, "purchase"),
+            ("u", "b", "2024-01-31", 2, "view"),
+            ("v", "a", "2024-03-01", 1, "cart"),
+        ],
+        columns=["user_id", "item_id", "timestamp", "weight", "event"],
+    )
+)
+WEIGHTS = {"view": 1, "cart": 3, "purchase": 5}
+
+
+def test_events_and_age_multiply_weights() -> None:
+    by_event = Dataset.of(EVENTS, CATALOG, event_weights=WEIGHTS)
+    assert by_event.matrix.toarray().tolist() == [[0, 5, 2, 0], [0, 3, 0, 0]]
+    # 60 days before the last interaction are two half-lives, 30 are one
+    both = Dataset.of(EVENTS, CATALOG, event_weights=WEIGHTS, half_life_days=30)
+    assert both.matrix.toarray().tolist() == [[0, 1.25, 1, 0], [0, 3, 0, 0]]
+    aged = Dataset.of(EVENTS, CATALOG, half_life_days=30.0)
+    assert aged.matrix.toarray().tolist() == [[0, 0.25, 1, 0], [0, 1, 0, 0]]
+    ignored = Dataset.of(EVENTS, CATALOG, event_weights=WEIGHTS | {"view": 0, "unheard of": 9})
+    assert ignored.is_warm.tolist() == [False, True, False, False]
+
+
+def test_an_event_without_a_weight_is_an_error_that_lists_them() -> None:
+    with pytest.raises(DataError, match=r"names \['view'\], the log also has 'cart', 'purchase'; give each a weight"):
+        Dataset.of(EVENTS, CATALOG, event_weights={"view": 1})
+    for weight in (-1.0, float("nan"), float("inf")):
+        with pytest.raises(ConfigError, match="weight of event 'view' must be >= 0"):
+            Dataset.of(EVENTS, CATALOG, event_weights=WEIGHTS | {"view": weight})
+
+
+def test_decay_needs_a_half_life_and_times() -> None:
+    for days in (0.0, -1.0, float("nan"), float("inf")):
+        with pytest.raises(ConfigError, match="half_life_days must be > 0"):
+            Dataset.of(EVENTS, CATALOG, half_life_days=days)
+    timeless = Interactions.from_frame(pd.DataFrame({"user_id": ["u"], "item_id": ["a"]}))
+    with pytest.raises(DataError, match="1 interactions have none"):
+        Dataset.of(timeless, CATALOG, half_life_days=1.0)
+
+
+def test_however_old_an_interaction_it_happened() -> None:
+    aged = Dataset.of(EVENTS, CATALOG, half_life_days=0.1)  # 2 ** -600 is 0 in float32
+    assert (aged.weight > 0).all()
+    assert aged.is_warm.tolist() == [False, True, True, False]
+
+
+def test_a_weight_beyond_float32_is_an_error() -> None:
+    with pytest.raises(DataError, match=r"must be below 3\.4e38"):
+        Dataset.of(EVENTS, CATALOG, event_weights=WEIGHTS | {"view": 1e39})
 
 
 def test_user_features_follow_the_users() -> None:

@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 from model_contract import FeatureContract, ModelContract, shop
 from sklearn.metrics.pairwise import cosine_similarity
+from small_shop import later_shop
 
 from recsys.data.features import FeatureBlock, FeatureTable
-from recsys.errors import ConfigError
+from recsys.errors import ConfigError, DataError
 from recsys.models.content import Content
 
 
@@ -60,6 +61,33 @@ def test_an_item_of_which_nothing_is_known_scores_zero_and_is_like_nothing():
     fitted = Content().fit(dataclasses.replace(data, item_features=table))
     assert (fitted.scores(data.users.ids)[:, 0] == 0).all()
     assert len(fitted.similar_items([data.items.ids[0]], k=3)) == 0
+
+
+def test_a_later_dataset_is_looked_at_with_the_normalisation_learned():
+    data, later = shop(), later_shop()
+    fitted = Content(blocks=("look",), max_dims=12, whitening=0.0).fit(data)
+    grown = fitted.partial_fit(later)
+    assert grown.transforms is fitted.transforms
+    look = later.item_features["look"].values - data.item_features["look"].values.mean(axis=0)
+    look = look / np.linalg.norm(look, axis=1, keepdims=True)
+    active = np.flatnonzero(later.matrix.sum(axis=1) > 0)
+    expected = cosine_similarity(later.matrix.toarray()[active] @ look, look)
+    np.testing.assert_allclose(grown.scores(later.users.decode(active)), expected, atol=1e-5)
+
+
+def test_similar_users_have_like_profiles():
+    data = shop()
+    fitted = Content(blocks=("look",)).fit(data)
+    recs = fitted.similar_users(["user 0"], k=40)
+    rows = fitted.user_blocks[0]
+    np.testing.assert_allclose(recs.score, (rows @ rows[0])[data.users.encode(recs.item_id)], atol=1e-6)
+
+
+def test_a_later_dataset_without_a_block_is_refused():
+    later = later_shop()
+    bare = dataclasses.replace(later, item_features=FeatureTable(later.items))
+    with pytest.raises(DataError, match="unknown feature block 'look'"):
+        Content().fit(shop()).partial_fit(bare)
 
 
 @pytest.mark.parametrize(

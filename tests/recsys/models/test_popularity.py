@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 from model_contract import ModelContract, shop
+from small_shop import later_shop
 
 from recsys.errors import ConfigError, DataError
 from recsys.models.popularity import Popularity
@@ -45,6 +46,13 @@ def test_decay_needs_timestamps():
     Popularity().fit(data)
     with pytest.raises(DataError, match="1 interactions have none"):
         Popularity(half_life_days=1.0).fit(data)
+
+
+def test_a_later_dataset_is_counted_anew():
+    later = later_shop()
+    for model in (Popularity(), Popularity(half_life_days=9.0)):
+        grown = model.fit(shop()).partial_fit(later)
+        np.testing.assert_array_equal(grown.item_score, model.fit(later).item_score)
 
 
 @pytest.mark.parametrize("days", [0.0, -1.0, float("nan"), float("inf")])
