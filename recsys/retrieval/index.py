@@ -165,7 +165,14 @@ class _HNSWIndex:
         width = min(n, known)
         self.library.set_ef(max(math.ceil(self.config.effort * n), width, 10))
         found = np.full((len(queries), n), -1, np.int64)
-        found[:, :width] = self.library.knn_query(queries, width)[0]
+        try:
+            found[:, :width] = self.library.knn_query(queries, width)[0]
+        except RuntimeError as error:
+            if "contiguous 2D array" not in str(error):
+                raise
+            # From one query the graph reaches fewer points than asked for: no answer for that one.
+            if len(queries) > 1:
+                return np.concatenate([self.search(query[None], n) for query in queries])
         return found
 
     def save(self, path: Path) -> None:

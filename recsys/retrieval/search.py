@@ -62,20 +62,24 @@ class Limits:
     Attributes:
         overfetch: Candidates asked for, as a multiple of the list length, what the user has seen coming on top.
         exact_below: So few allowed items are searched exactly.
-        exact_share: So small a share of allowed items, too: an index would have to be asked for too many.
+        exact_share: So small a share of allowed items, too.
+        most_candidates: A user for whom a larger share of all items would have to be candidates (few are allowed, or
+            much is seen) is searched exactly.
     """
 
     overfetch: float = 2.0
     exact_below: int = 20_000
     exact_share: float = 0.1
+    most_candidates: float = 0.1
 
     def __post_init__(self) -> None:
         if not 1 <= self.overfetch < np.inf:
             raise ConfigError(f"overfetch must be >= 1, got {self.overfetch}; it multiplies the list length")
-        if self.exact_below < 0 or not 0 <= self.exact_share <= 1:
-            raise ConfigError(
-                f"exact_below must be >= 0 and exact_share in [0, 1], got {self.exact_below} and {self.exact_share}"
-            )
+        if self.exact_below < 0:
+            raise ConfigError(f"exact_below must be >= 0, got {self.exact_below}; it counts items")
+        for name in ("exact_share", "most_candidates"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise ConfigError(f"{name} must lie in [0, 1], got {getattr(self, name)}; it is a share of the items")
 
 
 @dataclass(frozen=True)
@@ -245,22 +249,30 @@ class Retriever:
         if self.searches_exactly(allowed):
             found, best = top_k_factors(self.factors, user_idx, k, seen=seen, allowed=allowed)
             return found, best, np.ones(len(user_idx), bool)
-        found, best = np.empty((len(user_idx), k), np.int64), np.empty((len(user_idx), k), np.float32)
-        for start in range(0, len(user_idx), BATCH):
-            part = slice(start, start + BATCH)
-            found[part], best[part] = self._candidates(user_idx[part], k, seen, allowed)
+        found, best = np.full((len(user_idx), k), -1, np.int64), np.full((len(user_idx), k), -np.inf, np.float32)
+        wanted = self._wanted(user_idx, k, seen, allowed)
+        asked = np.flatnonzero(wanted <= self.limits.most_candidates * len(self.items))
+        for start in range(0, len(asked), BATCH):
+            part = asked[start : start + BATCH]
+            # Nine users of ten get all they need; the list of one with a longer history may come short.
+            n = int(np.quantile(wanted[part], 0.9, method="higher"))
+            found[part], best[part] = self._candidates(user_idx[part], k, n, seen, allowed)
         short = found[:, -1] < 0
         if short.any():
             found[short], best[short] = top_k_factors(self.factors, user_idx[short], k, seen=seen, allowed=allowed)
         return found, best, short
 
+    def _wanted(self, user_idx: Ints, k: int, seen: sp.csr_array | None, allowed: Mask | None) -> Ints:
+        """(n,) candidates that each user needs."""
+        share = 1.0 if allowed is None else max(float(allowed.mean()), 1e-9)
+        base = int(np.ceil(self.limits.overfetch * k / share))
+        counts = np.zeros(len(user_idx), np.int64) if seen is None else np.diff(seen.indptr)[user_idx]
+        return np.asarray(base + counts, np.int64)
+
     def _candidates(
-        self, user_idx: Ints, k: int, seen: sp.csr_array | None, allowed: Mask | None
+        self, user_idx: Ints, k: int, n: int, seen: sp.csr_array | None, allowed: Mask | None
     ) -> tuple[Ints, Floats]:
-        """The best of what the index proposes, filtered and scored exactly."""
-        share = 1.0 if allowed is None else float(allowed.mean())
-        wanted = self.limits.overfetch * k / share + (0 if seen is None else _typical_seen(seen, user_idx))
-        n = min(len(self.items), int(np.ceil(wanted)))
+        """The best of ``n`` that the index proposes, filtered and scored exactly."""
         columns = np.sort(self.index.search(self.factors.query_points(user_idx), n), axis=1)
         real = columns >= 0
         columns = np.maximum(columns, 0)
@@ -286,12 +298,6 @@ def _factors(fitted: Factored) -> Factors:
     if factors is None:
         raise ConfigError("this model's scores are no inner products, so no index can find them; search it exactly")
     return factors
-
-
-def _typical_seen(seen: sp.csr_array, user_idx: Ints) -> int:
-    """What nine users of ten have seen at most; longer histories may come short and are then searched exactly."""
-    counts = np.diff(seen.indptr)[user_idx]
-    return int(np.quantile(counts, 0.9)) if len(counts) else 0
 
 
 def _is_stored(seen: sp.csr_array, rows: Ints, columns: Ints) -> Mask:

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import scipy.sparse as sp
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
@@ -38,6 +38,28 @@ def test_equals_a_full_sort_with_ties_by_index(scores, k):
 def test_equals_a_full_sort_on_a_large_matrix():
     scores = np.random.default_rng(0).integers(0, 50, (40, 3000)).astype(np.float32)
     np.testing.assert_array_equal(top_k(scores, 100)[0], oracle(scores, 100)[0])
+
+
+# Wide rows are searched by groups of columns: 1,000 columns of few values tie at the border of many rows and of none.
+@given(st.integers(0, 10_000), st.sampled_from([3, 200, 100_000]), st.integers(1, 8), st.integers(300, 1000))
+@settings(max_examples=40)
+def test_wide_rows_equal_a_full_sort(seed, distinct, k, width):
+    rng = np.random.default_rng(seed)
+    scores = rng.integers(0, distinct, (7, width)).astype(np.float32)
+    scores[rng.random(scores.shape) < rng.choice([0, 0.5, 0.999])] = -np.inf
+    index, best = top_k(scores, k)
+    expected_index, expected = oracle(scores, k)
+    np.testing.assert_array_equal(index, expected_index)
+    np.testing.assert_array_equal(best, expected)
+
+
+@pytest.mark.parametrize("column", [0, 500, 998, 999])
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_wide_rows_refuse_what_is_no_number_in_any_column(column, value):
+    scores = np.zeros((3, 1000), np.float32)
+    scores[1, column] = value
+    with pytest.raises(DataError, match="NaN or infinity"):
+        top_k(scores, 2)
 
 
 @pytest.mark.parametrize("block_bytes", [1, 4 * 30 * 3, 2**20])
