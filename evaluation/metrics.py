@@ -161,7 +161,7 @@ SHARES = {
         Measure("filled", "ranks that hold an item", "users × k", "0 without users"),
         Measure(
             "undecided",
-            "lists whose scores are all equal, so that the catalogue's order ranks them, not the model",
+            "lists whose scores are all equal, so that a hash of the id ranks them, not the model",
             "users",
             "lists of fewer than two items decide nothing and are not counted as undecided",
         ),

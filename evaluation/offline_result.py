@@ -271,7 +271,7 @@ def _warnings(segment: str, part: SegmentResult, k: int) -> list[str]:
     vague = [str(key) for key, shares in part.shares.items() if shares["undecided", k] >= UNDECIDED]
     if vague:
         notes.append(
-            f"Among {segment} items, most lists of {', '.join(vague)} have equal scores throughout: the "
-            "catalogue's order ranks them, not the model, and their values there are chance."
+            f"Among {segment} items, most lists of {', '.join(vague)} have equal scores throughout: a "
+            "hash of their ids ranks them, not the model, and their values there are chance."
         )
     return notes
