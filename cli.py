@@ -233,14 +233,17 @@ def similar(run: Path, items: tuple[str, ...], model: str, k: int, as_json: bool
 @JSON
 @example("stylerec evaluate study.toml --out runs/spring")
 def evaluate(study: Path, out: Path | None, as_json: bool) -> None:
-    """Compare the models offline on the study's split: warm and cold items apart, with intervals."""
+    """Compare the models offline on the study's split: warm and cold items apart, with intervals.
+
+    The table shows the longest lists, best recall first; --json gives every metric and length.
+    """
     from study.chain import OFFLINE_CHAIN
-    from study.results import offline_rows
+    from study.results import offline_ranking, offline_rows
     from study.run import Study, run_stages
 
     made = Study.create(study, out or Path("runs") / study.stem)
     run_stages(made, OFFLINE_CHAIN, say=tell)
-    show(offline_rows(made.folder), as_json)
+    show(offline_rows(made.folder) if as_json else offline_ranking(made.folder), as_json)
 
 
 @main.command()

@@ -61,7 +61,7 @@ def style_log_odds(taste: Floats, loss: Floats, config: StyleEffect) -> Floats:
 
     Args:
         taste: (n, K) how much each user likes the look shown, finite, in the user's own units.
-        loss: (n, K) recognisability loss of each presentation, 1 - cosine, in [0, 2].
+        loss: (n, K) how much less recognisable each presentation is, >= 0; studies give 1 - SSIM inside the product.
         config: Effect and penalty.
 
     Returns:

@@ -74,7 +74,7 @@ def decide(analysis: Analysis, config: ABConfig) -> Decision:
     because.append(f"sample ratio p = {analysis.srm_p_value:.2g}")
     if verdict == "keep running" and analysis.minimum_detectable is not None:
         least = f"{analysis.minimum_detectable:.1%} of {_words(config.goals[0])}"
-        because.append(f"this many users show {least} with {POWER:.0%} power; less often stays unseen")
+        because.append(f"this many users show {least} with {POWER:.0%} power; smaller effects often stay unseen")
     return Decision(verdict, _rule(verdict, config), tuple(because))
 
 

@@ -29,7 +29,7 @@ class ABConfig:
     Attributes:
         users: Customers in the test, drawn with replacement from the study's.
         style_effect: Assumed average shift of a click's log-odds when a product is shown in a look.
-        recognisability_penalty: Log-odds lost per unit of 1 - cosine between presentation and original, >= 0.
+        recognisability_penalty: Log-odds lost per unit of recognisability lost (1 - SSIM inside it), >= 0.
         slate: Products on a page.
         sessions: Mean pages a customer sees during the test, >= 1: 1 + Poisson.
         pre_sessions: Mean pages before it, under the original, for CUPED; 0 for no such period.

@@ -4,13 +4,23 @@ from __future__ import annotations
 
 from typing import Any
 
+from recsys.errors import ArtifactError
 from recsys.files import read_json
 from study.folder import StudyFolder
 
+RANKING = ("recall", "ndcg", "hit_rate", "coverage")
+
 
 def metrics(folder: StudyFolder) -> dict[str, Any]:
-    """Every number of the report (``metrics.json``)."""
-    found: dict[str, Any] = read_json(folder / "metrics.json")
+    """Every number of the report (``metrics.json``).
+
+    Raises:
+        ArtifactError: There is none yet.
+    """
+    path = folder / "metrics.json"
+    if not path.is_file():
+        raise ArtifactError(f"{path} does not exist: the study did not run to its end; use `stylerec run`")
+    found: dict[str, Any] = read_json(path)
     return found
 
 
@@ -49,9 +59,25 @@ def _ab_lines(ab: dict[str, Any]) -> list[str]:
 
 
 def offline_rows(folder: StudyFolder) -> list[dict[str, Any]]:
-    """The offline comparison as rows for a table."""
+    """The offline comparison as rows for a table: every segment, model, metric and list length."""
     rows: list[dict[str, Any]] = (read_json(folder / "offline.json") or {}).get("rows", [])
     return rows
+
+
+def offline_ranking(folder: StudyFolder) -> list[dict[str, Any]]:
+    """The longest lists only: a row a segment and model, by recall."""
+    rows = offline_rows(folder)
+    k = max((r["k"] for r in rows if r["k"] is not None), default=0)
+    wide: dict[tuple[str, str, str], dict[str, Any]] = {}
+    for r in rows:
+        if r["k"] == k and r["metric"] in RANKING:
+            key = (r["segment"], r["model"], r["features"])
+            row = wide.setdefault(key, dict(zip(("segment", "model", "features"), key, strict=True)))
+            row[f"{r['metric']}@{k}"] = r["value"]
+            if r["metric"] == "recall":
+                row |= {"low": r.get("low"), "high": r.get("high"), "users": r["n_users"]}
+    order = {name: i for i, name in enumerate(("all", "warm", "cold"))}
+    return sorted(wide.values(), key=lambda row: (order.get(row["segment"], 9), -(row.get(f"recall@{k}") or 0)))
 
 
 def experiment_rows(ab: dict[str, Any]) -> list[dict[str, Any]]:

@@ -62,8 +62,9 @@ def recommend_from(
         UnknownIdError: A user the model does not know, unless ``skip_unknown``: then they are counted through ``say``.
     """
     study = Study.open(run)
-    if look not in (ORIGINAL, BEST, *study.looks):
-        raise ConfigError(unknown_name("look", look, [ORIGINAL, BEST, *study.looks]))
+    choices = [ORIGINAL, BEST, *study.looks] if study.looks else [ORIGINAL]
+    if look not in choices:
+        raise ConfigError(unknown_name("look", look, choices))
     fitted = open_model(run, model)
     wanted = list(fitted.users.ids) if users is None else list(users)
     if skip_unknown:
