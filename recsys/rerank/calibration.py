@@ -9,7 +9,7 @@ import numpy as np
 
 from recsys.errors import ConfigError
 from recsys.rerank.known import Known
-from recsys.rerank.lists import Doubles, Ints, Lists
+from recsys.rerank.lists import Doubles, Ints, Lists, choose
 
 SMOOTHING = 0.01
 """Steck's alpha: so much of p is mixed into q, which keeps the divergence finite."""
@@ -67,17 +67,15 @@ def calibrated(value: Doubles, group: Ints, target: Doubles, k: int, trade: floa
         [[0, 3]]
     """
     n, _ = value.shape
-    rows, chosen, left = np.arange(n), np.full((n, k), -1, np.int64), value.copy()
+    rows, chosen, left = np.arange(n), np.full((n, k), -1, np.int64), value > -np.inf
+    worth = np.where(left, value, 0.0)
     counts = np.zeros((n, target.shape[1]))
     for step in range(k):
         change = _divergence_change(counts, target, step + 1)
         column = np.where(group >= 0, group, target.shape[1])
-        gain = trade * left - (1 - trade) * np.take_along_axis(change, column, axis=1) if trade < 1 else left
-        best = np.where(left > -np.inf, gain, -np.inf).argmax(axis=1)
-        some = left[rows, best] > -np.inf
-        chosen[some, step] = best[some]
-        left[rows, best] = -np.inf
-        counted = rows[some & (group[rows, best] >= 0)]
+        gain = trade * worth - (1 - trade) * np.take_along_axis(change, column, axis=1) if trade < 1 else worth
+        best = choose(gain, left, chosen, step)
+        counted = rows[(chosen[:, step] >= 0) & (group[rows, best] >= 0)]
         counts[counted, group[counted, best[counted]]] += 1
     return chosen
 

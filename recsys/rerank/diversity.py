@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from recsys.errors import ConfigError
 from recsys.rerank.known import Known
-from recsys.rerank.lists import Doubles, Ints, Lists
+from recsys.rerank.lists import Doubles, Ints, Lists, choose
 
 Floats = npt.NDArray[np.float32]
 BATCH_BYTES = 2**26
@@ -90,10 +90,11 @@ def mmr(value: Doubles, vectors: Floats, k: int, trade: float) -> Ints:
         [[0, 2]]
     """
     rows, chosen = np.arange(len(value)), np.full((len(value), k), -1, np.int64)
-    left, nearest = value.copy(), np.full(value.shape, -np.inf)
+    left, nearest = value > -np.inf, np.full(value.shape, -np.inf)
+    worth = np.where(left, value, 0.0)
     for step in range(k):
-        gain = left if step == 0 or trade == 1 else trade * left - (1 - trade) * nearest
-        best = _choose(gain, left, chosen, step)
+        gain = worth if step == 0 or trade == 1 else trade * worth - (1 - trade) * nearest
+        best = choose(gain, left, chosen, step)
         likeness = np.matmul(vectors, vectors[rows, best][:, :, None])[:, :, 0]
         nearest = np.maximum(nearest, likeness)
     return chosen
@@ -111,28 +112,20 @@ def dpp(value: Doubles, vectors: Floats, k: int, trade: float) -> Ints:
         [[0, 2]]
     """
     n, width = value.shape
-    rows, chosen, left = np.arange(n), np.full((n, k), -1, np.int64), value.copy()
+    rows, chosen, left = np.arange(n), np.full((n, k), -1, np.int64), value > -np.inf
+    worth = np.where(left, value, 0.0)
     factor = np.zeros((k, n, width))
-    volume = (1 + np.einsum("nwd,nwd->nw", vectors, vectors, dtype=np.float64)) / 2  # d_i² of algorithm 1
+    # d_i² of algorithm 1. Unit vectors are so only up to rounding, which must not decide who is first.
+    volume = (1 + np.einsum("nwd,nwd->nw", vectors, vectors, dtype=np.float64).round(5)) / 2
     for step in range(k):
-        gain = trade * left + (1 - trade) * np.log(np.maximum(volume, FLAT)) if trade < 1 else left
-        best = _choose(gain, left, chosen, step)
+        gain = trade * worth + (1 - trade) * np.log(np.maximum(volume, FLAT)) if trade < 1 else worth
+        best = choose(gain, left, chosen, step)
         likeness = (1 + np.matmul(vectors, vectors[rows, best][:, :, None])[:, :, 0].astype(np.float64)) / 2
         own = factor[:step, rows, best]  # (step, n): c_j
         root = np.sqrt(np.maximum(volume[rows, best], FLAT))
         factor[step] = (likeness - np.einsum("sn,snw->nw", own, factor[:step])) / root[:, None]
         volume = volume - factor[step] ** 2
     return chosen
-
-
-def _choose(gain: Doubles, left: Doubles, chosen: Ints, step: int) -> Ints:
-    """The best position of every row that has one left, noted in ``chosen`` and crossed out in ``left``."""
-    best = np.where(left > -np.inf, gain, -np.inf).argmax(axis=1)
-    rows = np.arange(len(gain))
-    some = left[rows, best] > -np.inf
-    chosen[some, step] = best[some]
-    left[rows, best] = -np.inf
-    return np.asarray(best, np.int64)
 
 
 def _in_batches(greedy: Greedy, lists: Lists, known: Known, blocks: tuple[str, ...], k: int, trade: float) -> Lists:

@@ -113,6 +113,19 @@ class Lists:
         )
 
 
+def choose(gain: Doubles, left: Mask, chosen: Ints, step: int) -> Ints:
+    """(n,) the position of highest ``gain`` among those ``left``, noted in ``chosen`` and crossed out in ``left``.
+
+    Where none is left, ``chosen`` keeps its -1 and the answer means nothing.
+    """
+    rows = np.arange(len(gain))
+    best = np.where(left, gain, -np.inf).argmax(axis=1) if gain.shape[1] else np.zeros(len(gain), np.int64)
+    some = left[rows, best]
+    chosen[some, step] = best[some]
+    left[rows, best] = False
+    return np.asarray(best, np.int64)
+
+
 def _scaled(score: Doubles) -> Doubles:
     """Rows scaled to [0, 1], NaN becomes 0; where all scores are equal, 1."""
     missing = np.isnan(score)

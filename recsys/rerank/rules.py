@@ -249,11 +249,13 @@ def _ordinal(code: Ints) -> Ints:
 
 
 def _dates(cells: pd.Series, name: str) -> pd.Series:
+    if pd.api.types.is_numeric_dtype(cells):
+        raise DataError(f"fresh: column {name} holds numbers, no dates; use ISO dates, or another column")
     try:
-        dates = pd.to_datetime(cells.replace("", None), utc=True, errors="raise")
+        dates = pd.to_datetime(cells.replace("", None), utc=True, format="ISO8601")
     except (ValueError, TypeError) as error:
         raise DataError(f"fresh: column {name} holds no dates ({error}); use ISO dates, or another column") from error
-    if pd.api.types.is_numeric_dtype(cells) or dates.isna().all():
+    if dates.isna().all():
         raise DataError(f"fresh: column {name} holds no dates; use ISO dates, or another column")
     return dates
 
