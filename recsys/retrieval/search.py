@@ -6,6 +6,7 @@ exactly, and so is everything when few items are allowed: then exact search is t
 
 from __future__ import annotations
 
+import hashlib
 import os
 import time
 from collections.abc import Callable, Iterable
@@ -22,7 +23,7 @@ from recsys.data.ids import IdMap
 from recsys.data.recommendations import Recommendations
 from recsys.errors import ArtifactError, ConfigError, DataError, unknown_name
 from recsys.files import file_hash, read_json, stable_hash, write_json
-from recsys.retrieval.exact import top_k_factors
+from recsys.models.requests import OnUnknown, as_ids, as_recommendations, check_index, known_index
 from recsys.retrieval.factors import Factors
 from recsys.retrieval.index import INDEXES, Index, IndexConfig
 from recsys.topk import Floats, Ints, Mask, check_k, stored, top_k
@@ -52,6 +53,12 @@ class Factored(Protocol):
 
     def factors(self) -> Factors | None:
         """The vectors, or None when scores have another form."""
+        ...
+
+    def top_items(
+        self, user_idx: Ints, *, k: int, exclude_seen: bool = True, allowed: Mask | None = None
+    ) -> tuple[Ints, Floats]:
+        """Exact search."""
         ...
 
 
@@ -120,19 +127,15 @@ class Retriever:
     """A model's `recommend` and `top_items` through an approximate index.
 
     Attributes:
-        factors: The model's vectors.
-        users: Users in index order.
-        items: Items in index order.
-        seen: (n_users, n_items) CSR of what users have.
+        fitted: The model; it answers what is searched exactly.
+        factors: Its vectors.
         config: How the index was built.
         index: Finds candidates.
         limits: When candidates are enough.
     """
 
+    fitted: Factored
     factors: Factors
-    users: IdMap
-    items: IdMap
-    seen: sp.csr_array
     config: IndexConfig
     index: Index
     limits: Limits = field(default_factory=Limits)
@@ -147,7 +150,7 @@ class Retriever:
         """
         factors = _factors(fitted)
         index = config.build(factors.item_points())
-        return cls(factors, fitted.users, fitted.items, fitted.seen, config, index, limits or Limits())
+        return cls(fitted, factors, config, index, limits or Limits())
 
     def recommend(
         self,
@@ -157,6 +160,7 @@ class Retriever:
         exclude_seen: bool = True,
         allow: Iterable[str] | None = None,
         deny: Iterable[str] | None = None,
+        on_unknown: OnUnknown = "raise",
     ) -> Recommendations:
         """As `recsys.models.fitted.FittedModel.recommend`.
 
@@ -164,23 +168,23 @@ class Retriever:
             ConfigError: ``k`` is below 1.
             UnknownIdError: A user or item is unknown.
         """
-        user_idx = self.users.encode(users)
+        user_idx = known_index(self.fitted.users, users, "users", on_unknown)
         found, best = self.top_items(user_idx, k=k, exclude_seen=exclude_seen, allowed=self._allowed(allow, deny))
-        row, rank = np.nonzero(found >= 0)
-        return Recommendations.of(
-            self.users.ids[user_idx[row]], self.items.decode(found[row, rank]), best[row, rank], rank + 1
-        )
+        return as_recommendations(self.fitted.users.ids[user_idx], self.fitted.items, found, best)
 
     def top_items(
         self, user_idx: npt.ArrayLike, *, k: int, exclude_seen: bool = True, allowed: Mask | None = None
     ) -> tuple[Ints, Floats]:
         """As `recsys.models.fitted.FittedModel.top_items`: (n, k) item indices and exact scores.
 
+        Equal scores among candidates are ranked by item index.
+
         Raises:
             ConfigError: ``k`` is below 1.
             DataError: ``allowed`` has another length than the catalogue.
+            UnknownIdError: An index lies outside the users.
         """
-        return self._answer(np.asarray(user_idx, np.int64), k, exclude_seen, allowed)[:2]
+        return self._answer(check_index(user_idx, len(self.fitted.users)), k, exclude_seen, allowed)[:2]
 
     def measure(self, *, k: int, sample: int = 500, seed: int = 0, say: Callable[[str], None] = print) -> Recall:
         """Recall against exact search on ``sample`` of the model's users, said and returned.
@@ -190,12 +194,12 @@ class Retriever:
             DataError: There are no users.
         """
         check_k(k)
-        if sample < 1 or not len(self.users):
-            raise ConfigError(f"recall is measured on at least 1 user, got {sample} of {len(self.users)}")
-        rng = np.random.default_rng(seed)
-        users = np.sort(rng.choice(len(self.users), min(sample, len(self.users)), replace=False))
+        n_users = len(self.fitted.users)
+        if sample < 1 or not n_users:
+            raise ConfigError(f"recall is measured on at least 1 user, got {sample} of {n_users}")
+        users = np.sort(np.random.default_rng(seed).choice(n_users, min(sample, n_users), replace=False))
         start = time.perf_counter()
-        exact, _ = top_k_factors(self.factors, users, k, seen=self.seen)
+        exact, _ = self.fitted.top_items(users, k=k)
         middle = time.perf_counter()
         found, _, short = self._answer(users, k, True, None)
         seconds = time.perf_counter() - middle
@@ -205,10 +209,10 @@ class Retriever:
 
     def searches_exactly(self, allowed: Mask | None) -> bool:
         """Whether so few items are allowed that the index is not asked."""
-        n_allowed = len(self.items) if allowed is None else int(np.count_nonzero(allowed))
-        return allowed is not None and (
-            n_allowed <= self.limits.exact_below or n_allowed < self.limits.exact_share * len(self.items)
-        )
+        if allowed is None:
+            return False
+        n_allowed = int(np.count_nonzero(allowed))
+        return n_allowed <= self.limits.exact_below or n_allowed < self.limits.exact_share * len(self.fitted.items)
 
     def save(self, folder: Path) -> None:
         """Write the index beside its description; the model itself is saved by the model."""
@@ -236,22 +240,23 @@ class Retriever:
             limits = from_mapping(Limits, about["limits"], where="limits")
         except (ConfigError, DataError, KeyError, OSError, RuntimeError) as error:
             raise ArtifactError(f"{folder} cannot be read by this version ({error}); build the index again") from error
-        return cls(factors, fitted.users, fitted.items, fitted.seen, config, index, limits)
+        return cls(fitted, factors, config, index, limits)
 
     def _answer(
         self, user_idx: Ints, k: int, exclude_seen: bool, allowed: Mask | None
     ) -> tuple[Ints, Floats, npt.NDArray[np.bool_]]:
         """Lists, scores, and who was answered by exact search."""
         check_k(k)
-        if allowed is not None and np.shape(allowed) != (len(self.items),):
-            raise DataError(f"allowed must have shape ({len(self.items)},), got {np.shape(allowed)}; one flag an item")
-        seen = self.seen if exclude_seen else None
+        n_items = len(self.fitted.items)
+        if allowed is not None and np.shape(allowed) != (n_items,):
+            raise DataError(f"allowed must have shape ({n_items},), got {np.shape(allowed)}; one flag an item")
         if self.searches_exactly(allowed):
-            found, best = top_k_factors(self.factors, user_idx, k, seen=seen, allowed=allowed)
+            found, best = self.fitted.top_items(user_idx, k=k, exclude_seen=exclude_seen, allowed=allowed)
             return found, best, np.ones(len(user_idx), bool)
+        seen = self.fitted.seen if exclude_seen else None
         found, best = np.full((len(user_idx), k), -1, np.int64), np.full((len(user_idx), k), -np.inf, np.float32)
         wanted = self._wanted(user_idx, k, seen, allowed)
-        asked = np.flatnonzero(wanted <= self.limits.most_candidates * len(self.items))
+        asked = np.flatnonzero(wanted <= self.limits.most_candidates * n_items)
         for start in range(0, len(asked), BATCH):
             part = asked[start : start + BATCH]
             # Nine users of ten get all they need; the list of one with a longer history may come short.
@@ -259,7 +264,9 @@ class Retriever:
             found[part], best[part] = self._candidates(user_idx[part], k, n, seen, allowed)
         short = found[:, -1] < 0
         if short.any():
-            found[short], best[short] = top_k_factors(self.factors, user_idx[short], k, seen=seen, allowed=allowed)
+            found[short], best[short] = self.fitted.top_items(
+                user_idx[short], k=k, exclude_seen=exclude_seen, allowed=allowed
+            )
         return found, best, short
 
     def _wanted(self, user_idx: Ints, k: int, seen: sp.csr_array | None, allowed: Mask | None) -> Ints:
@@ -285,11 +292,12 @@ class Retriever:
     def _allowed(self, allow: Iterable[str] | None, deny: Iterable[str] | None) -> Mask | None:
         if allow is None and deny is None:
             return None
-        mask = np.full(len(self.items), allow is None)
+        items = self.fitted.items
+        mask = np.full(len(items), allow is None)
         if allow is not None:
-            mask[self.items.encode(allow)] = True
+            mask[items.encode(as_ids(allow, "allow"))] = True
         if deny is not None:
-            mask[self.items.encode(deny)] = False
+            mask[items.encode(as_ids(deny, "deny"))] = False
         return mask
 
 
@@ -321,9 +329,8 @@ def _recall(found: Ints, exact: Ints, k: int, speedup: float, exact_share: float
 
 
 def _digest(factors: Factors) -> str:
-    points = factors.item_points()
-    sample = points[:: max(1, len(points) // 1000)].astype(np.float64)
-    return stable_hash([points.shape, sample.tobytes().hex(), float(points.sum(dtype=np.float64))])
+    points = np.ascontiguousarray(factors.item_points())
+    return stable_hash([*points.shape, hashlib.sha256(points.data).hexdigest()])
 
 
 def _read_about(folder: Path) -> dict[str, Any]:

@@ -1,7 +1,7 @@
-"""Oracle: exact search of the same vectors under the same filters."""
+"""Oracle: the model's own exact search under the same filters."""
 
 import json
-from types import SimpleNamespace
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pytest
@@ -9,7 +9,7 @@ import scipy.sparse as sp
 
 from recsys.data.ids import IdMap
 from recsys.errors import ArtifactError, ConfigError, DataError, UnknownIdError
-from recsys.retrieval.exact import top_k_factors
+from recsys.models.fitted import FittedModel
 from recsys.retrieval.factors import Factors
 from recsys.retrieval.index import HNSW, INDEXES, IVF, Annoy
 from recsys.retrieval.search import Limits, Retriever
@@ -21,6 +21,25 @@ ASK = Limits(exact_below=0, exact_share=0.0, most_candidates=0.5)
 """The index is asked even where few items are allowed."""
 
 
+@dataclass(frozen=True, eq=False)
+class Given(FittedModel):
+    """A model of given vectors, or of none."""
+
+    model = "given"
+    vectors: Factors | None
+
+    def factors(self):
+        return self.vectors
+
+    def _score_block(self, user_idx):
+        return np.zeros((len(user_idx), len(self.items)), np.float32)
+
+
+def given(vectors, seen):
+    users, items = (IdMap.of([f"{kind}{i}" for i in range(n)]) for kind, n in zip("ui", seen.shape, strict=True))
+    return Given(None, users, items, seen, vectors)
+
+
 @pytest.fixture(scope="module")
 def model():
     """Item norms and biases vary as popularity does: neighbours by angle or distance are not the best by score."""
@@ -28,12 +47,7 @@ def model():
     items = rng.normal(size=(N_ITEMS, 12)) * rng.gamma(2, 0.5, (N_ITEMS, 1))
     factors = Factors(rng.normal(size=(N_USERS, 12)), items, rng.normal(size=N_ITEMS))
     seen = sp.csr_array(sp.random_array((N_USERS, N_ITEMS), density=0.01, rng=rng, format="csr"))
-    return SimpleNamespace(
-        users=IdMap.of([f"u{u}" for u in range(N_USERS)]),
-        items=IdMap.of([f"i{i}" for i in range(N_ITEMS)]),
-        seen=seen,
-        factors=lambda: factors,
-    )
+    return given(factors, seen)
 
 
 @pytest.fixture(scope="module", params=list(INDEXES))
@@ -57,7 +71,7 @@ def test_finds_nearly_all_of_the_exact_lists(retriever):
 
 def test_recall_is_the_share_of_the_exact_list(retriever):
     found, _ = retriever.top_items(np.arange(N_USERS), k=K)
-    exact, _ = top_k_factors(retriever.factors, np.arange(N_USERS), K, seen=retriever.seen)
+    exact, _ = retriever.fitted.top_items(np.arange(N_USERS), k=K)
     expected = np.mean([len(set(f) & set(e)) / K for f, e in zip(found.tolist(), exact.tolist(), strict=True)])
     recall = retriever.measure(k=K, sample=N_USERS, say=lambda _: None)
     assert recall.mean == pytest.approx(expected)
@@ -75,7 +89,7 @@ def test_filters_are_exact(retriever, share):
     allowed = np.random.default_rng(3).random(N_ITEMS) < share
     found, _ = retriever.top_items(np.arange(N_USERS), k=K, allowed=allowed)
     assert allowed[found[found >= 0]].all()
-    assert not retriever.seen[np.arange(N_USERS)[:, None], np.maximum(found, 0)].toarray()[found >= 0].any()
+    assert not retriever.fitted.seen[np.arange(N_USERS)[:, None], np.maximum(found, 0)].toarray()[found >= 0].any()
     assert (np.diff(np.sort(found, axis=1), axis=1)[np.sort(found, axis=1)[:, :-1] >= 0] > 0).all()  # no item twice
 
 
@@ -88,13 +102,13 @@ def stubbed(model, proposals, **limits):
             row[: len(proposals)] = proposals[:n]
             return np.tile(row, (len(queries), 1))
 
-    return Retriever(model.factors(), model.users, model.items, model.seen, HNSW(), Stub(), Limits(**limits))
+    return Retriever(model, model.factors(), HNSW(), Stub(), Limits(**limits))
 
 
 def test_lists_that_come_short_are_searched_exactly(model):
     short = stubbed(model, [1, 2, 3])  # 3 candidates cannot fill 10 places
     found, best = short.top_items(np.arange(N_USERS), k=K)
-    exact, scores = top_k_factors(short.factors, np.arange(N_USERS), K, seen=model.seen)
+    exact, scores = model.top_items(np.arange(N_USERS), k=K)
     np.testing.assert_array_equal(found, exact)
     np.testing.assert_array_equal(best, scores)
     recall = short.measure(k=K, sample=N_USERS, say=lambda _: None)
@@ -107,7 +121,7 @@ def test_seen_candidates_are_left_out_and_the_rest_ranked_exactly(model):
     only = np.isin(np.arange(N_ITEMS), proposals)
     # The best among the proposals, found by exact search with them as allow-list. k + seen is fetched: 6 + about 25.
     wide = stubbed(model, proposals, overfetch=25).top_items(np.arange(N_USERS), k=3)[0]
-    exact, _ = top_k_factors(model.factors(), np.arange(N_USERS), 3, seen=model.seen, allowed=only)
+    exact, _ = model.top_items(np.arange(N_USERS), k=3, allowed=only)
     np.testing.assert_array_equal(wide, exact)
     assert only[found].all()
 
@@ -116,9 +130,9 @@ def test_a_long_history_does_not_shorten_a_list(retriever, model):
     factors = model.factors()
     best = np.argsort(-factors.block(np.array([4]))[0])[:2000]
     seen = sp.csr_array((np.ones(2000), (np.full(2000, 4), best)), shape=(N_USERS, N_ITEMS))
-    one = Retriever(factors, model.users, model.items, seen, retriever.config, retriever.index, ASK)
+    one = replace(retriever, fitted=given(factors, seen))
     found, _ = one.top_items(np.array([1, 4]), k=K)
-    exact, _ = top_k_factors(factors, np.array([4]), K, seen=seen)
+    exact, _ = one.fitted.top_items(np.array([4]), k=K)
     np.testing.assert_array_equal(found[1], exact[0])
 
 
@@ -127,12 +141,10 @@ def test_few_allowed_items_are_searched_exactly(model):
         def search(self, queries, n):
             raise AssertionError("the index was asked")
 
-    one = Retriever(model.factors(), model.users, model.items, model.seen, HNSW(), Never(), Limits(exact_below=100))
+    one = Retriever(model, model.factors(), HNSW(), Never(), Limits(exact_below=100))
     allowed = np.arange(N_ITEMS) < 100
     found, _ = one.top_items(np.arange(3), k=K, allowed=allowed)
-    np.testing.assert_array_equal(
-        found, top_k_factors(model.factors(), np.arange(3), K, seen=model.seen, allowed=allowed)[0]
-    )
+    np.testing.assert_array_equal(found, model.top_items(np.arange(3), k=K, allowed=allowed)[0])
     assert not one.searches_exactly(None)
     assert not one.searches_exactly(np.arange(N_ITEMS) < 300)
     assert one.searches_exactly(np.arange(N_ITEMS) < 249)  # below a tenth of 2,500
@@ -168,7 +180,7 @@ def test_same_seed_same_index(retriever, model):
 def test_refuses_files_that_were_changed_or_belong_to_another_model(retriever, model, tmp_path):
     retriever.save(tmp_path)
     other = Factors(model.factors().queries, model.factors().columns * 2, model.factors().bias)
-    stranger = SimpleNamespace(users=model.users, items=model.items, seen=model.seen, factors=lambda: other)
+    stranger = given(other, model.seen)
     with pytest.raises(ArtifactError, match="another model's item vectors"):
         Retriever.load(tmp_path, stranger)
     about = json.loads((tmp_path / "index.json").read_text())
@@ -186,9 +198,8 @@ def test_refuses_files_that_were_changed_or_belong_to_another_model(retriever, m
 
 
 def test_refuses_what_cannot_be_indexed(model):
-    bare = SimpleNamespace(users=model.users, items=model.items, seen=model.seen, factors=lambda: None)
     with pytest.raises(ConfigError, match="no inner products"):
-        Retriever.of(bare, Annoy())
+        Retriever.of(given(None, model.seen), Annoy())
     for config in THOROUGH.values():
         with pytest.raises(DataError, match="no points to index"):
             config.build(np.zeros((0, 3), np.float32))
@@ -216,8 +227,7 @@ def test_refuses_settings_out_of_range(make, message):
 def test_works_on_a_handful_of_items():
     rng = np.random.default_rng(5)
     factors = Factors(rng.normal(size=(4, 3)), rng.normal(size=(6, 3)))
-    seen = sp.csr_array((4, 6))
-    tiny = SimpleNamespace(users=IdMap.of("abcd"), items=IdMap.of("uvwxyz"), seen=seen, factors=lambda: factors)
+    tiny = given(factors, sp.csr_array((4, 6)))
     for config in THOROUGH.values():
         found, _ = Retriever.of(tiny, config, limits=ASK).top_items(np.arange(4), k=8)
-        np.testing.assert_array_equal(found, top_k_factors(factors, np.arange(4), 8)[0])
+        np.testing.assert_array_equal(found, tiny.top_items(np.arange(4), k=8)[0])
