@@ -56,13 +56,10 @@ def test_the_best_accepted_look_is_shown_with_its_reason():
         "noir, the best accepted look, scores 0.1 below the original",
         "retro, the best accepted look, scores 1 below the original",
     ]
-    assert frame[["user_id", "item_id", "score", "rank"]].equals(
-        RECS.to_frame()[["user_id", "item_id", "score", "rank"]]
-    )
-    assert (
-        shown.to_text()
-        == "5 items shown: original 2, retro 1, noir 2; restyled items score 0.873 above their originals"
-    )
+    untouched = ["user_id", "item_id", "score", "rank"]
+    assert frame[untouched].equals(RECS.to_frame()[untouched])
+    text = "5 items shown: original 2, retro 1, noir 2; restyled items score 0.873 above their originals"
+    assert shown.to_text() == text
 
 
 def test_a_refused_look_is_not_shown_however_high_it_scores():
@@ -108,10 +105,8 @@ def test_only_the_original_or_no_rows():
 def test_pair_scores_are_entries_of_the_score_matrix(monkeypatch, batch):
     monkeypatch.setattr(module, "USERS", batch)
     users, items = np.array([*"vuvuu"], object), np.array([*"abcca"], object)
-    expected = [
-        MODELS["noir"].table[USERS.encode([u])[0], ITEMS.encode([i])[0]] for u, i in zip(users, items, strict=True)
-    ]
-    np.testing.assert_array_equal(pair_scores(MODELS["noir"], users, items), np.array(expected, np.float64))
+    expected = MODELS["noir"].table[USERS.encode(users), ITEMS.encode(items)]
+    np.testing.assert_array_equal(pair_scores(MODELS["noir"], users, items), expected.astype(np.float64))
 
 
 def test_a_fitted_model_and_its_pictures_in_another_look():
