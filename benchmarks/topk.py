@@ -3,9 +3,10 @@
     python benchmarks/topk.py [--users 50000] [--items 50000] [--factors 64] [--k 10] [--rounds 3]
 
 The peer runs as installed and as its authors advise (BLAS on one thread, its own threads beside); the ratio is
-against the faster. A tenth of the items is denied, as out of stock; every user has seen 20. Lists are compared before anything is
-timed: the same items in the same order, but for neighbours whose scores agree to 1e-5. Contenders take turns; figures
-are medians over rounds. Ours is measured once more with nothing denied, and its memory in a run of its own.
+against the faster. A tenth of the items is denied, as out of stock; every user has seen 20. Lists are compared before
+anything is timed: the same items in the same order, but for neighbours whose scores agree to 1e-5. Contenders take
+turns; figures are medians over rounds. Ours is measured once more with nothing denied, and its memory in a run of its
+own.
 """
 
 from __future__ import annotations
