@@ -38,6 +38,20 @@ from recsys.models.losses import LOSSES
 from recsys.models.optimisers import OPTIMISERS
 from recsys.models.tower import Tower
 from recsys.models.training import Trainer
+from recsys.models.validation import Holdout, Patience
+from recsys.topk import Ints
+
+
+@dataclass(frozen=True, eq=False)
+class _Learned:
+    """A training under way: over the ``warm`` items only, their blocks and transforms."""
+
+    trainer: Trainer
+    warm: Ints
+    users: Sequence[Matrix]
+    items: Sequence[Matrix]
+    user_transforms: tuple[BlockTransform, ...]
+    item_transforms: tuple[BlockTransform, ...]
 
 
 @dataclass(frozen=True)
@@ -67,7 +81,9 @@ class HybridModel:
         negatives: Items drawn a step, shared by its users; all bought items if there are no more.
         kos_k: ``warp-kos``: which of the drawn positives is learned from, 1 the best.
         kos_n: ``warp-kos``: positives drawn.
-        early_stop: End when an epoch lowers the loss by less than this share; None runs all epochs.
+        validation: Latest share of the interactions that a rehearsal is judged by; it finds the number of epochs and
+            how cold items stand against warm ones. Then the model is fitted on everything. 0 goes without.
+        patience: The rehearsal ends when its NDCG@20 has not risen for so many epochs.
         device: ``auto`` is a GPU where there is one.
         seed: Of everything random. On the CPU the result does not depend on the number of threads.
 
@@ -86,7 +102,7 @@ class HybridModel:
     optimiser: Literal["adagrad", "adam"] = "adagrad"
     learning_rate: float = 0.05
     bias_learning_rate: float = 0.05
-    l2: float = 0.1
+    l2: float = 1.0
     l2_features: float = 1.0
     id_dropout: float = 0.5
     history: bool = True
@@ -102,7 +118,8 @@ class HybridModel:
     negatives: int = 8192
     kos_k: int = 1
     kos_n: int = 3
-    early_stop: float | None = None
+    validation: float = 0.0
+    patience: int = 3
     device: Literal["auto", "cpu", "cuda"] = "auto"
     seed: int = 0
 
@@ -114,7 +131,7 @@ class HybridModel:
         ):
             if getattr(self, name) not in known:
                 raise ConfigError(f"{name} must be one of {', '.join(known)}, got {getattr(self, name)!r}")
-        for name in ("factors", "epochs", "batch_size", "negatives", "kos_k"):
+        for name in ("factors", "epochs", "batch_size", "negatives", "kos_k", "patience"):
             if getattr(self, name) < 1:
                 raise ConfigError(f"{name} must be >= 1, got {getattr(self, name)}")
         if self.folds < 2:
@@ -129,8 +146,8 @@ class HybridModel:
                 raise ConfigError(f"{name} must be >= 0, got {getattr(self, name)}")
         if not 0 <= self.id_dropout <= 1:
             raise ConfigError(f"id_dropout must be in [0, 1], got {self.id_dropout}")
-        if self.early_stop is not None and not 0 <= self.early_stop < 1:
-            raise ConfigError(f"early_stop must be in [0, 1), got {self.early_stop}; omit it to run all epochs")
+        if not 0 <= self.validation < 1:
+            raise ConfigError(f"validation must be in [0, 1), got {self.validation}; 0 goes without")
         check_block_options(self.weights, self.max_dims, self.whitening)
 
     def fit(self, dataset: Dataset) -> FittedHybrid:
@@ -138,8 +155,30 @@ class HybridModel:
 
         Raises:
             ConfigError: A weight names no block that is used, or ``device`` is ``cuda`` and there is none.
-            DataError: A named block is missing, no interaction has a positive weight, or the loss diverged.
+            DataError: A named block is missing, no interaction has a positive weight, the loss diverged, or
+                ``validation`` meets a missing timestamp or leaves too little.
         """
+        epochs, offset = self._rehearse(dataset) if self.validation else (self.epochs, 0.0)
+        learned = self._prepare(dataset)
+        losses = learned.trainer.run(epochs)
+        return self._finish(dataset, learned, losses, offset)
+
+    def _rehearse(self, dataset: Dataset) -> tuple[int, float]:
+        """The number of epochs after which lists of the latest interactions were best, and the cold items' offset."""
+        holdout = Holdout.of(dataset, self.validation)
+        learned = self._prepare(holdout.past)
+        offsets = list[float]()
+
+        def judge() -> float:
+            fitted = self._finish(holdout.past, learned, [], 0.0)
+            offsets.append(holdout.cold_offset(fitted) if learned.items else 0.0)
+            return holdout.ndcg(fitted)
+
+        watch = Patience(judge, self.patience)
+        learned.trainer.run(self.epochs, watch)
+        return watch.best_epoch, offsets[watch.best_epoch - 1]
+
+    def _prepare(self, dataset: Dataset) -> _Learned:
         device, history = _device(self.device), history_of(dataset)
         self._check_raw(dataset)
         if history.nnz == 0:
@@ -151,22 +190,25 @@ class HybridModel:
             items = [b[warm] for b in normalised(item_transforms, dataset.item_features)]
             users = normalised(user_transforms, dataset.user_features)
         trainer = self._trainer(history[:, warm], users, items, device)
-        losses = np.asarray(trainer.run(), dtype=np.float32)
+        return _Learned(trainer, warm, users, items, user_transforms, item_transforms)
+
+    def _finish(self, dataset: Dataset, learned: _Learned, losses: Sequence[float], offset: float) -> FittedHybrid:
+        trainer = learned.trainer
         unknown = _numpy(trainer.unknown)[0]
+        unknown[-1] += np.float32(offset)
         item_ids = np.tile(unknown, (len(dataset.items), 1))
-        item_ids[warm] = _numpy(trainer.item.ids)
-        user_ids = _numpy(trainer.user.ids)
+        item_ids[learned.warm] = _numpy(trainer.item.ids)
         return fitted_hybrid(
             self,
             dataset,
-            user_ids=user_ids,
+            user_ids=_numpy(trainer.user.ids),
             item_ids=item_ids,
             unknown=unknown,
-            user_transforms=user_transforms,
-            item_transforms=item_transforms,
-            user_weights=tuple(map(_numpy, trainer.user.block_weights(users))),
-            item_weights=tuple(map(_numpy, trainer.item.block_weights(items))),
-            losses=losses,
+            user_transforms=learned.user_transforms,
+            item_transforms=learned.item_transforms,
+            user_weights=tuple(map(_numpy, trainer.user.block_weights(learned.users))),
+            item_weights=tuple(map(_numpy, trainer.item.block_weights(learned.items))),
+            losses=np.asarray(losses, dtype=np.float32),
         )
 
     def _check_raw(self, dataset: Dataset) -> None:
@@ -208,7 +250,7 @@ class HybridModel:
 
 
 def _numpy(tensor: torch.Tensor) -> Scores:
-    return tensor.detach().cpu().numpy()
+    return tensor.detach().cpu().numpy().copy()
 
 
 def _device(name: str) -> torch.device:

@@ -11,6 +11,7 @@ what is to be guessed may not be among what is known. Each (user, fold) is then 
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -58,16 +59,20 @@ class Trainer:
     def __post_init__(self) -> None:
         object.__setattr__(self, "optimiser", OPTIMISERS[self.options.optimiser]())
 
-    def run(self) -> list[float]:
+    def run(self, epochs: int, stop: Callable[[], bool] | None = None) -> list[float]:
         """Train; the mean loss a pair of each epoch.
+
+        Args:
+            epochs: Passes over the users.
+            stop: Asked after every epoch.
 
         Raises:
             DataError: The loss is not finite.
         """
         users = torch.nonzero(self.history.starts.diff()).squeeze(1)
         n_pairs, losses = len(self.history.column), list[float]()
-        with crew() as workers, progress(f"fit hybrid ({self.options.loss})", self.options.epochs) as advance:
-            for _ in range(self.options.epochs):
+        with crew() as workers, progress(f"fit hybrid ({self.options.loss})", epochs) as advance:
+            for _ in range(epochs):
                 order = users[torch.randperm(len(users), generator=self.rng).to(users.device)]
                 total = sum(self._step(part, workers) for part in torch.split(order, self.options.batch_size))
                 losses.append(total / n_pairs)
@@ -77,7 +82,7 @@ class Trainer:
                         f"({self.options.learning_rate}) or look for extreme weights in the interactions"
                     )
                 advance(note=f"loss {losses[-1]:.4f}")
-                if _is_flat(losses, self.options.early_stop):
+                if stop is not None and stop():
                     break
         return losses
 
@@ -237,7 +242,3 @@ def _all_but_bias(like: Tensor) -> Tensor:
     mask = like.new_ones(1, like.shape[1])
     mask[:, -1] = 0
     return mask
-
-
-def _is_flat(losses: list[float], tolerance: float | None) -> bool:
-    return tolerance is not None and len(losses) > 1 and losses[-1] > losses[-2] * (1 - tolerance)

@@ -1,0 +1,150 @@
+"""What a model learns of itself from held-out interactions: when to stop, where cold items stand among warm ones."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from typing import Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from recsys.data.dataset import Dataset
+from recsys.errors import DataError
+from recsys.topk import Ints, Mask
+
+K = 20
+"""Length of the lists that are judged."""
+MAX_USERS = 4096
+"""Users judged at most, evenly spaced: the mean over them is precise enough to compare epochs."""
+
+Floats = npt.NDArray[np.float32]
+
+
+class Lister(Protocol):
+    """What is judged: the part of a fitted recommender that makes lists."""
+
+    def top_items(
+        self, user_idx: Ints, *, k: int, exclude_seen: bool = True, allowed: Mask | None = None
+    ) -> tuple[Ints, Floats]:
+        """(n, k) item indices and scores, best first, -1 and -inf past a short list."""
+        ...
+
+
+@dataclass(frozen=True, eq=False)
+class Holdout:
+    """The past to learn from, and what came after it to judge by.
+
+    Attributes:
+        past: The dataset without its latest interactions; users and items keep their indices.
+        users: (n,) users with later interactions and a past, ascending.
+        owner: (p,) the position in ``users`` of each later choice.
+        item: (p,) what was chosen, new to its user; each pair once.
+    """
+
+    past: Dataset
+    users: Ints
+    owner: Ints
+    item: Ints
+
+    @classmethod
+    def of(cls, dataset: Dataset, share: float) -> Holdout:
+        """Hold out the latest ``share`` of the interactions.
+
+        Raises:
+            DataError: A timestamp is missing, or nothing is left on one side.
+        """
+        if np.isnat(dataset.timestamp).any():
+            raise DataError("validation holds out the latest interactions, some have no timestamp; use validation = 0")
+        cut = np.sort(dataset.timestamp)[int(len(dataset.timestamp) * (1 - share))]
+        early, useful = dataset.timestamp < cut, dataset.weight > 0
+        past = _rows(dataset, early)
+        known = np.diff(past.matrix.indptr) > 0
+        late = ~early & useful & known[dataset.user_idx]
+        user, item = _new_pairs(past, dataset.user_idx[late], dataset.item_idx[late])
+        if not len(user) or not (past.weight > 0).any():
+            raise DataError(f"validation = {share} leaves nothing to learn from or to judge by; use 0 or another share")
+        users = np.unique(user)
+        users = users[np.unique(np.linspace(0, len(users) - 1, min(len(users), MAX_USERS)).astype(np.int64))]
+        judged = np.isin(user, users)
+        return cls(past, users, np.searchsorted(users, user[judged]), item[judged])
+
+    @property
+    def cold_share(self) -> float:
+        """How many of the later choices were of items that nobody had chosen before."""
+        return float(1 - self.past.is_warm[self.item].mean())
+
+    def ndcg(self, fitted: Lister) -> float:
+        """Mean NDCG@20 of the judged users' lists over all items; the ideal has every later choice first."""
+        lists, _ = fitted.top_items(self.users, k=K)
+        chosen = np.zeros(lists.shape, bool)
+        keys = np.sort(self.owner * len(self.past.items) + self.item)
+        asked = np.arange(len(lists))[:, None] * len(self.past.items) + lists
+        at = np.minimum(np.searchsorted(keys, asked), len(keys) - 1)
+        chosen = (keys[at] == asked) & (lists >= 0)
+        discount = 1 / np.log2(np.arange(2, K + 2))
+        ideal = np.concatenate([[0], np.cumsum(discount)])[np.minimum(np.bincount(self.owner), K)]
+        return float(((chosen * discount).sum(axis=1) / ideal).mean())
+
+    def cold_offset(self, fitted: Lister) -> float:
+        """What to add to every cold item's score, so that lists hold as large a share of cold items as was chosen.
+
+        Within the warm and within the cold items nothing changes order: each cold item of a list has one warm rival
+        that it must beat, and the offset is the quantile of what they lack.
+        """
+        warm = self.past.is_warm
+        (_, hot), (_, cold) = (fitted.top_items(self.users, k=K, allowed=mask) for mask in (warm, ~warm))
+        # The j-th cold item enters a list of K when it beats the (K + 1 - j)-th warm one.
+        with np.errstate(invalid="ignore"):
+            entry = (hot[:, ::-1] - cold).ravel()
+        entry = np.sort(entry[~np.isnan(entry)])
+        wanted = round(self.cold_share * len(entry))
+        return float(np.clip(entry[min(max(wanted - 1, 0), len(entry) - 1)], -1e6, 1e6)) if len(entry) else 0.0
+
+
+@dataclass
+class Patience:
+    """Stops training when a score has not risen for some epochs.
+
+    Attributes:
+        score: The current model's, higher is better.
+        patience: Epochs without a new best after which to stop.
+        scores: So far, one an epoch.
+
+    Example:
+        >>> falling = iter([0.2, 0.3, 0.3, 0.1, 0.4])
+        >>> watch = Patience(lambda: next(falling), patience=2)
+        >>> [watch() for _ in range(4)], watch.best_epoch
+        ([False, False, False, True], 2)
+    """
+
+    score: Callable[[], float]
+    patience: int
+    scores: list[float] = field(default_factory=list)
+
+    def __call__(self) -> bool:
+        """Judge an epoch; whether to stop."""
+        self.scores.append(self.score())
+        return len(self.scores) - self.best_epoch >= self.patience
+
+    @property
+    def best_epoch(self) -> int:
+        """Counted from 1."""
+        return int(np.argmax(self.scores)) + 1
+
+
+def _rows(dataset: Dataset, mask: Mask) -> Dataset:
+    return replace(
+        dataset,
+        user_idx=dataset.user_idx[mask],
+        item_idx=dataset.item_idx[mask],
+        weight=dataset.weight[mask],
+        timestamp=dataset.timestamp[mask],
+    )
+
+
+def _new_pairs(past: Dataset, user: Ints, item: Ints) -> tuple[Ints, Ints]:
+    """Distinct pairs that the past does not hold."""
+    n_items, coo = len(past.items), past.matrix.tocoo()
+    keys = np.setdiff1d(user * n_items + item, coo.coords[0].astype(np.int64) * n_items + coo.coords[1])
+    return keys // n_items, keys % n_items
