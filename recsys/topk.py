@@ -120,32 +120,44 @@ def _best(scores: Floats, k: int) -> tuple[Ints, Floats]:
     """Top k columns by (score descending, index ascending); ``k`` <= columns."""
     n, m = scores.shape
     # A group costs a comparison in every row, a column of a chosen group about 8 times as much.
-    stride = math.isqrt(m // (8 * k))
-    if stride < 4:
+    size = math.isqrt(m // (8 * k))
+    if size < 4:
         return _best_of_all(scores, k)
-    length = m // stride
-    tops = scores[:, : stride * length].reshape(n, stride, length).max(axis=1)
+    length = m // size
+    tops = scores[:, : size * length].reshape(n, size, length).max(axis=1)  # column j + s·length is in group j
     _refuse_infinite(tops)
     take, exact = _at_least_kth(tops, k)
-    if not exact.any():
-        return _best_of_all(scores, k)
-    groups = _k_columns(take if exact.all() else take[exact], k)
-    # Column j + s·length belongs to group j. In this order candidates ascend; the few left-over columns all compete.
-    columns = (groups[:, None, :] + length * np.arange(stride)[:, None]).reshape(len(groups), -1)
-    rest = np.broadcast_to(np.arange(stride * length, m), (len(groups), m - stride * length))
-    columns = np.concatenate([columns, rest], axis=1)
-    return _merge(scores, columns, exact, k)
-
-
-def _merge(scores: Floats, columns: Ints, exact: Mask, k: int) -> tuple[Ints, Floats]:
-    """The best among each row's candidates; rows that are not ``exact`` are searched as a whole."""
-    index, best = np.empty((len(scores), k), np.int64), np.empty((len(scores), k), np.float32)
-    rows = np.flatnonzero(exact)
-    found, best[rows] = _best_of_all(scores.take(columns + rows[:, None] * scores.shape[1]), k)
-    index[rows] = np.take_along_axis(columns, found, axis=1)
-    if len(rows) < len(scores):
-        index[~exact], best[~exact] = _best_of_all(scores[~exact], k)
+    if exact.all():
+        return _best_of_groups(scores, _k_columns(take, k)[:, None, :] + length * np.arange(size)[:, None], k)
+    index, best = np.empty((n, k), np.int64), np.empty((n, k), np.float32)
+    for rows, search in ((np.flatnonzero(exact), _best), (np.flatnonzero(~exact), _best_of_tied)):
+        if len(rows):
+            index[rows], best[rows] = search(scores[rows], k)
     return index, best
+
+
+def _best_of_tied(scores: Floats, k: int) -> tuple[Ints, Floats]:
+    """`_best` where groups tie for the last place: groups of neighbours are ranked as their columns are.
+
+    Of two groups with equal maxima the earlier holds the earlier column, so the k first groups by (maximum, place)
+    hold the k first columns. Maxima of neighbours take several times as long.
+    """
+    n, m = scores.shape
+    size = math.isqrt(m // (8 * k))
+    tops = scores[:, : m // size * size].reshape(n, -1, size).max(axis=2)
+    take = _lowest_of_tied(tops, k)
+    return _best_of_groups(scores, _k_columns(take, k)[:, :, None] * size + np.arange(size), k)
+
+
+def _best_of_groups(scores: Floats, groups: Ints, k: int) -> tuple[Ints, Floats]:
+    """The best among (n, a, b) columns, ascending along the last two axes, and those left over by groups."""
+    n, m = scores.shape
+    columns = groups.reshape(n, -1)
+    size = columns.shape[1] // k
+    rest = np.broadcast_to(np.arange(m // size * size, m), (n, m % size))
+    columns = np.concatenate([columns, rest], axis=1)
+    found, best = _best_of_all(scores.take(columns + m * np.arange(n)[:, None]), k)
+    return np.take_along_axis(columns, found, axis=1), best
 
 
 def _k_columns(take: Mask, k: int) -> Ints:
