@@ -16,7 +16,7 @@ from recsys.data.dataset import Dataset
 from recsys.data.ids import IdMap
 from recsys.errors import ConfigError, DataError
 from recsys.models.base import Scores
-from recsys.models.fitted import FittedModel, as_seen, evidence, fitted_base, with_average_user, with_weights
+from recsys.models.fitted import FittedModel, as_seen, evidence, fitted_base, learnable, with_average_user, with_weights
 from recsys.models.folding import carried, changed_rows, mean_of, take_rows
 from recsys.models.matrices import for_cython
 from recsys.retrieval.factors import Factors
@@ -129,11 +129,11 @@ class ALS:
         """Alternate; ids only, features are not looked at.
 
         Raises:
-            DataError: The factors are not finite (raise ``regularization``).
+            DataError: No interaction has a positive weight, or the factors are not finite (raise ``regularization``).
         """
         from threadpoolctl import threadpool_limits
 
-        history = evidence(dataset.matrix)
+        history = learnable(dataset)
         # BLAS threads would contend with the solver's own, and change the last bits with their number.
         with threadpool_limits(limits=1, user_api="blas"):
             solver = _solver(self)

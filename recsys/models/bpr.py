@@ -17,7 +17,7 @@ from recsys.data.ids import IdMap
 from recsys.errors import ConfigError
 from recsys.models.als import fit_finite
 from recsys.models.base import Scores
-from recsys.models.fitted import FittedModel, as_seen, fitted_base, with_average_user
+from recsys.models.fitted import FittedModel, as_seen, fitted_base, learnable, with_average_user
 from recsys.models.folding import place, place_items, take_rows
 from recsys.retrieval.factors import Factors
 from recsys.topk import Ints
@@ -114,11 +114,11 @@ class BPR:
         """Descend; ids only, features are not looked at.
 
         Raises:
-            DataError: The vectors are not finite (lower ``learning_rate``).
+            DataError: No interaction has a positive weight, or the vectors are not finite (lower ``learning_rate``).
         """
         from implicit.cpu.bpr import BayesianPersonalizedRanking
 
-        base = fitted_base(self, dataset)
+        history, base = learnable(dataset), fitted_base(self, dataset)
         solver = BayesianPersonalizedRanking(
             factors=self.factors,
             learning_rate=self.learning_rate,
@@ -127,7 +127,7 @@ class BPR:
             num_threads=1,
             random_state=self.seed,
         )
-        users, items = fit_finite(solver, base["seen"], "lower learning_rate or raise regularization")
+        users, items = fit_finite(solver, history, "lower learning_rate or raise regularization")
         # The package keeps the bias as one more factor, for which every user has 1.
         return FittedBPR(
             **base,

@@ -17,7 +17,7 @@ from recsys.data.dataset import Dataset
 from recsys.data.ids import IdMap
 from recsys.errors import ConfigError, DataError
 from recsys.models.base import Scores
-from recsys.models.fitted import FittedModel, Similarity, as_seen, evidence, fitted_base, with_weights
+from recsys.models.fitted import FittedModel, Similarity, as_seen, evidence, fitted_base, learnable, with_weights
 from recsys.models.matrices import history_cosine
 from recsys.topk import Ints, Mask
 
@@ -116,8 +116,9 @@ class EASE:
 
         Raises:
             ConfigError: That matrix would not fit into ``max_memory_gb``.
+            DataError: No interaction has a positive weight.
         """
-        history = evidence(dataset.matrix)
+        history = learnable(dataset)
         warm = np.flatnonzero(np.diff(sp.csc_array(history).indptr) > 0).astype(np.int64)
         needed = BYTES_PER_CELL * len(warm) ** 2 / 1e9
         if needed > self.max_memory_gb:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -284,6 +284,18 @@ def evidence(matrix: sp.csr_array) -> sp.csr_array:
     return positive
 
 
+def learnable(dataset: Dataset) -> sp.csr_array:
+    """The `evidence` of a dataset.
+
+    Raises:
+        DataError: There is none.
+    """
+    history = evidence(dataset.matrix)
+    if history.nnz == 0:
+        raise DataError("no interaction has a positive weight; there is nothing to learn from")
+    return history
+
+
 def as_seen(matrix: sp.csr_array) -> sp.csr_array:
     """`evidence` as ones."""
     seen = evidence(matrix)
@@ -317,7 +329,9 @@ def _cosine(vectors: Scores) -> Similarity:
     return Factors(vectors, vectors)
 
 
-def _neighbours(ids: IdMap, index: Ints, similarity: Similarity, known: Mask, k: int, order: Any) -> Recommendations:
+def _neighbours(
+    ids: IdMap, index: Ints, similarity: Similarity, known: Mask, k: int, order: Callable[[], Ints]
+) -> Recommendations:
     """The most similar of ``ids`` to those at ``index``, never itself and nothing of which nothing is known."""
     itself = sp.eye_array(len(ids), format="csr", dtype=np.float32)
     found, best = top_k_fair(

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from typing import Any, ClassVar, Literal, Self
 
 import numpy as np
@@ -18,15 +19,26 @@ from recsys.data.dataset import Dataset
 from recsys.data.ids import IdMap
 from recsys.errors import ConfigError, DataError, unknown_name
 from recsys.models.base import Scores
-from recsys.models.fitted import Arrays, FittedModel, Similarity, as_seen, evidence, fitted_base, with_weights
+from recsys.models.fitted import (
+    Arrays,
+    FittedModel,
+    Similarity,
+    as_seen,
+    evidence,
+    fitted_base,
+    learnable,
+    with_weights,
+)
 from recsys.models.folding import carried
 from recsys.models.matrices import dense, history_cosine, pack_matrix, unit, unpack_matrix
-from recsys.models.ties import hash_order, top_k_fair
+from recsys.models.ties import hash_order
 from recsys.topk import Ints, Mask
 
 Weighting = Literal["cosine", "count", "bm25"]
 K1, B = 1.2, 0.75
 """BM25's usual constants: how soon repeats saturate, how much an item's popularity is discounted."""
+PRODUCTS = 2**23
+"""Multiplications of a block of similarities: some 100 MB."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -109,31 +121,62 @@ class ItemKNN:
             raise ConfigError(unknown_name("weighting", self.weighting, WEIGHTINGS))
 
     def fit(self, dataset: Dataset) -> FittedItemKNN:
-        """Compare all pairs of items somebody has; equal neighbours at the border are kept by a hash of the id."""
-        history = evidence(dataset.matrix)
+        """Compare all pairs of items somebody has; equal neighbours at the border are kept by a hash of the id.
+
+        Raises:
+            DataError: No interaction has a positive weight.
+        """
+        history = learnable(dataset)
         warm = np.flatnonzero(np.diff(sp.csc_array(history).indptr) > 0)
+        warm = warm[hash_order(dataset.items.decode(warm))]
         vectors = WEIGHTINGS[self.weighting](sp.csr_array(sp.csr_array(history[:, warm]).T))
-        found, best = _nearest(vectors, self.k, hash_order(dataset.items.decode(warm)))
-        row, rank = np.nonzero((found >= 0) & (best > 0))
-        neighbours = sp.csr_array(
-            (best[row, rank], (warm[row], warm[found[row, rank]])), shape=(len(dataset.items), len(dataset.items))
-        )
+        row, column, similarity = nearest(vectors, self.k)
+        shape = (len(dataset.items), len(dataset.items))
+        neighbours = sp.csr_array((similarity, (warm[row], warm[column])), shape=shape)
         neighbours.sort_indices()
         return FittedItemKNN(**fitted_base(self, dataset), neighbours=neighbours, weight=history.data)
 
 
-def _nearest(vectors: sp.csr_array, k: int, order: Ints) -> tuple[Ints, Scores]:
-    """(n, k) neighbours by inner product, itself left out."""
-    users = sp.csr_array(vectors.T)
-    itself = sp.csr_array(sp.eye_array(vectors.shape[0], format="csr", dtype=np.float32))
-    return top_k_fair(
-        lambda rows: dense(vectors[rows] @ users),
-        np.arange(vectors.shape[0]),
-        k,
-        n_columns=vectors.shape[0],
-        order=lambda: order,
-        seen=itself,
-    )
+def nearest(vectors: sp.csr_array, k: int, *, products: int = PRODUCTS) -> tuple[Ints, Ints, Scores]:
+    """The ``k`` rows of highest positive inner product with every row, itself left out.
+
+    Args:
+        vectors: (n, d) CSR.
+        k: At most so many; equal ones by lowest index.
+        products: About so many multiplications at a time bound the memory.
+
+    Returns:
+        Row, neighbour and inner product, (m,) each, in no order.
+
+    Example:
+        >>> vectors = sp.csr_array(np.array([[1, 0, 1], [1, 0, 0], [0, 2, 1]], np.float32))
+        >>> row, neighbour, product = nearest(vectors, 1)
+        >>> sorted(zip(row.tolist(), neighbour.tolist(), product.tolist()))
+        [(0, 1, 1.0), (1, 0, 1.0), (2, 0, 1.0)]
+    """
+    columns = sp.csr_array(vectors.T)
+    work = np.concatenate([[0], np.cumsum(np.diff(columns.indptr)[vectors.indices])])[vectors.indptr]
+    cuts = [0, *(np.flatnonzero(np.diff(work[1:] // products)) + 1), vectors.shape[0]]
+    parts = [_nearest_of(vectors, columns, np.arange(*cut), k) for cut in pairwise(cuts)]
+    row, column, similarity = (np.concatenate(part) for part in zip(*parts, strict=True))
+    return row, column, similarity
+
+
+def _nearest_of(vectors: sp.csr_array, columns: sp.csr_array, rows: Ints, k: int) -> tuple[Ints, Ints, Scores]:
+    products = sp.csr_array(vectors[rows] @ columns)
+    products.sort_indices()
+    row = np.repeat(np.arange(len(rows)), np.diff(products.indptr))
+    keep = (products.indices != rows[row]) & (products.data > 0)
+    row, column, value = row[keep], products.indices[keep].astype(np.int64), products.data[keep]
+    counts = np.bincount(row, minlength=len(rows))
+    crowded = np.flatnonzero(counts[row] > k)
+    # Positive floats are ordered as their bits are, so one sort of integers goes by row, then by falling similarity.
+    falling = np.iinfo(np.uint32).max - value[crowded].view(np.uint32).astype(np.int64)
+    order = crowded[np.argsort((row[crowded] << 32) | falling, kind="stable")]
+    lengths = np.where(counts > k, counts, 0)
+    rank = np.arange(len(order)) - np.repeat(np.cumsum(lengths) - lengths, lengths)
+    kept = np.concatenate([np.flatnonzero(counts[row] <= k), order[rank < k]])
+    return rows[row[kept]], column[kept], value[kept]
 
 
 def _bm25(items: sp.csr_array) -> sp.csr_array:

@@ -26,7 +26,7 @@ from recsys.errors import ConfigError, DataError, unknown_name
 from recsys.extras import require
 from recsys.models.base import Scores
 from recsys.models.blocks import BlockTransform, check_block_options, fit_transforms, pack_transforms, unpack_transforms
-from recsys.models.fitted import Arrays, FittedModel, as_seen, evidence, fitted_base, with_average_user
+from recsys.models.fitted import Arrays, FittedModel, as_seen, fitted_base, learnable, with_average_user
 from recsys.models.folding import place, place_items, take_rows
 from recsys.models.matrices import for_cython
 from recsys.progress import progress
@@ -233,9 +233,7 @@ class LightFM:
             DataError: A named block is missing, no interaction has a positive weight, or the loss diverged.
             MissingExtraError: The package is not installed.
         """
-        history = evidence(dataset.matrix)
-        if history.nnz == 0:
-            raise DataError("no interaction has a positive weight; there is nothing to learn from")
+        history = learnable(dataset)
         warm = np.flatnonzero(np.diff(sp.csc_array(history).indptr) > 0)
         with threadpool_limits(limits=1):
             items = self._transforms(dataset.item_features, self.blocks, self.weights)

@@ -10,7 +10,7 @@ from implicit.utils import ParameterWarning
 from model_contract import COLD_ITEMS, ModelContract, shop
 
 from recsys.errors import ConfigError
-from recsys.models.item_knn import ItemKNN
+from recsys.models.item_knn import ItemKNN, nearest
 
 
 class TestItemKNN(ModelContract):
@@ -53,6 +53,21 @@ def test_equals_implicit(weighting, peer):
     np.fill_diagonal(expected, 0)
     ours = ItemKNN(k=34, weighting=weighting).fit(data)
     np.testing.assert_allclose(ours.neighbours.toarray()[np.ix_(warm, warm)], expected, rtol=1e-5, atol=1e-6)
+
+
+def test_blocks_change_nothing():
+    rng = np.random.default_rng(0)
+    x = sp.csr_array(rng.poisson(0.3, (50, 30)).astype(np.float32))  # whole numbers: many ties, no rounding
+    full = (x @ x.T).toarray()
+    np.fill_diagonal(full, 0)
+    for products in (1, 100, 10**9):
+        row, column, value = nearest(x, 4, products=products)
+        found = np.zeros((50, 50), np.float32)
+        found[row, column] = value
+        for mine, scores in zip(found, full, strict=True):
+            best = [j for j in np.argsort(-scores, kind="stable")[:4] if scores[j] > 0]
+            assert np.flatnonzero(mine).tolist() == sorted(best)
+            np.testing.assert_array_equal(mine[best], scores[best])
 
 
 def test_cold_items_have_no_neighbours_and_score_zero():

@@ -136,13 +136,6 @@ def test_divergence_is_an_error():
         LightFM(learning_rate=1e30).fit(shop())
 
 
-def test_without_evidence_there_is_nothing_to_learn():
-    data = shop()
-    data.weight[:] = 0
-    with pytest.raises(DataError, match="no interaction has a positive weight"):
-        LightFM().fit(data)
-
-
 def test_a_missing_package_is_answered_with_the_extra(monkeypatch):
     def absent(name):
         raise ImportError(name)
