@@ -12,9 +12,13 @@ import scipy.sparse as sp
 
 from recsys.data.dataset import Dataset
 from recsys.data.features import FeatureTable, Matrix
+from recsys.data.ids import IdMap
+from recsys.errors import ConfigError
 from recsys.models.base import Scores
 from recsys.models.blocks import BlockTransform, pack_transforms, unpack_transforms
-from recsys.models.fitted import Arrays, FittedModel, fitted_base
+from recsys.models.fitted import Arrays, FittedModel, as_seen, evidence, fitted_base, with_average_user
+from recsys.models.fold_in import fold_in
+from recsys.retrieval.factors import Factors
 from recsys.topk import Ints
 
 SIDES = ("user", "item")
@@ -84,6 +88,14 @@ class FittedHybrid(FittedModel):
         scores += people[:, -1:]
         return scores
 
+    def factors(self) -> Factors:
+        """User and item vectors; a user's bias, where there is one, is one more factor."""
+        people, things = self.user_vectors, self.item_vectors
+        if self.users_made[:, -1].any():
+            people = self.users_made
+            things = np.hstack([things, np.ones((len(things), 1), np.float32)])
+        return Factors(people, things, self.item_bias)
+
     def _item_vectors(self) -> Scores:
         return self.item_vectors
 
@@ -93,17 +105,50 @@ class FittedHybrid(FittedModel):
     def partial_fit(self, dataset: Dataset) -> FittedHybrid:
         """The same weights beside other users, items and histories; nothing is retrained.
 
-        A known id keeps its vector; a new item is its features and the unknown item; a new user is their history
-        and features around the average user.
+        A known id keeps its vector; a new item is its features and the unknown item; a new user is the average user
+        plus their features and history, or, where the model pools no history, what `fold_in` makes of it.
 
         Raises:
             DataError: A block is missing or has other columns.
         """
-        users = _carried(self.users.ids, self.user_ids, dataset.users.ids, self.user_ids.mean(axis=0))
         items = _carried(self.items.ids, self.item_ids, dataset.items.ids, self.unknown)
-        people, things = _made(self, dataset, users, items)
+        things = items + _content(self.item_transforms, self.item_weights, dataset.item_features)
+        users = _carried(self.users.ids, self.user_ids, dataset.users.ids, self.user_ids.mean(axis=0))
+        history, new = history_of(dataset.matrix), ~np.isin(dataset.users.ids, self.users.ids)
+        if new.any() and not self._pools:
+            users[new] = fold_in(history[new], things, self.user_ids.mean(axis=0), self.config.l2)
         base = fitted_base(self.config, dataset)
-        return replace(self, **base, user_ids=users, item_ids=items, users_made=people, items_made=things)
+        grown = replace(self, **base, user_ids=users, item_ids=items, items_made=things.astype(np.float32))
+        return replace(grown, users_made=grown._people(history, dataset.user_features))
+
+    def _with_users(self, users: IdMap, history: sp.csr_array) -> FittedHybrid:
+        if self.user_transforms:
+            raise ConfigError(
+                "this hybrid knows users by features, too; call partial_fit with a dataset that holds them"
+            )
+        weights, average = history_of(history), self.user_ids.mean(axis=0)
+        ids = np.tile(average, (len(users), 1))
+        if not self._pools:
+            ids = fold_in(weights, self.items_made, average, self.config.l2)
+        strangers = replace(self, users=users, seen=as_seen(history), user_ids=ids)
+        made = strangers._people(weights, FeatureTable(users))
+        active = np.diff(weights.indptr) > 0
+        known = np.diff(self.seen.indptr) > 0
+        return replace(strangers, users_made=np.where(active[:, None], made, self.users_made[known].mean(axis=0)))
+
+    @property
+    def _pools(self) -> bool:
+        """Whether a user is also the mean of what they have."""
+        return bool(self.config.history and self.item_transforms)
+
+    def _people(self, history: sp.csr_array, table: FeatureTable) -> Scores:
+        """(n_users, factors + 1) user vectors; a user of whom nothing is known is the average user."""
+        people = self.user_ids + _content(self.user_transforms, self.user_weights, table)
+        if self._pools:
+            mass = np.asarray(history.sum(axis=1)).ravel()
+            content = (self.items_made - self.item_ids)[:, :-1]
+            people[:, :-1] += (history @ content) / np.maximum(mass, 1e-12)[:, None]
+        return people.astype(np.float32) if self.user_transforms else with_average_user(people, history)
 
     def arrays(self) -> Arrays:
         """Vectors, block weights and transforms of both sides."""
@@ -129,31 +174,17 @@ class FittedHybrid(FittedModel):
 
 def fitted_hybrid(config: Any, dataset: Dataset, **learned: Any) -> FittedHybrid:
     """A fitted model from its parameters: the fields of `FittedHybrid` but the vectors, which follow from them."""
-    empty = np.empty((0, 0), np.float32)
-    bare = FittedHybrid(**fitted_base(config, dataset), **learned, users_made=empty, items_made=empty)
-    users, items = _made(bare, dataset, bare.user_ids, bare.item_ids)
-    return replace(bare, users_made=users, items_made=items)
+    content = _content(learned["item_transforms"], learned["item_weights"], dataset.item_features)
+    things = np.asarray(learned["item_ids"] + content, np.float32)
+    bare: FittedHybrid = config.fitted(
+        **fitted_base(config, dataset), **learned, users_made=things[:0], items_made=things
+    )
+    return replace(bare, users_made=bare._people(history_of(dataset.matrix), dataset.user_features))
 
 
-def _made(fitted: FittedHybrid, dataset: Dataset, user_ids: Scores, item_ids: Scores) -> tuple[Scores, Scores]:
-    """User and item vectors of a dataset; a user of whom nothing is known is the average user."""
-    history = history_of(dataset)
-    content = _content(fitted.item_transforms, fitted.item_weights, dataset.item_features)
-    users = user_ids + _content(fitted.user_transforms, fitted.user_weights, dataset.user_features)
-    if fitted.config.history and fitted.item_transforms:
-        mass = np.asarray(history.sum(axis=1)).ravel()
-        pooled = (history @ content[:, :-1]) / np.maximum(mass, 1e-12)[:, None]
-        users[:, :-1] += pooled
-    active = np.diff(history.indptr) > 0
-    if not fitted.user_transforms and active.any() and not active.all():
-        users = np.where(active[:, None], users, users[active].mean(axis=0))
-    return users.astype(np.float32), np.asarray(item_ids + content, np.float32)
-
-
-def history_of(dataset: Dataset) -> sp.csr_array:
+def history_of(matrix: sp.csr_array) -> sp.csr_array:
     """log(1 + weight) of what users have, its mean 1."""
-    history = dataset.matrix.copy()
-    history.eliminate_zeros()
+    history = evidence(matrix)
     history.data = np.log1p(history.data)
     if history.nnz:
         history.data /= history.data.mean()

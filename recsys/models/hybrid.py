@@ -179,7 +179,7 @@ class HybridModel:
         return watch.best_epoch, offsets[watch.best_epoch - 1]
 
     def _prepare(self, dataset: Dataset) -> _Learned:
-        device, history = _device(self.device), history_of(dataset)
+        device, history = _device(self.device), history_of(dataset.matrix)
         self._check_raw(dataset)
         if history.nnz == 0:
             raise DataError("no interaction has a positive weight; there is nothing to learn from")
