@@ -26,6 +26,7 @@ from recsys.files import file_hash, read_json, stable_hash, write_json
 from recsys.models.requests import OnUnknown, as_ids, as_recommendations, check_index, known_index
 from recsys.retrieval.factors import Factors
 from recsys.retrieval.index import INDEXES, Index, IndexConfig
+from recsys.retrieval.recall import Recall, compare
 from recsys.topk import Floats, Ints, Mask, check_k, stored, top_k
 
 FORMAT = 1
@@ -87,39 +88,6 @@ class Limits:
         for name in ("exact_share", "most_candidates"):
             if not 0 <= getattr(self, name) <= 1:
                 raise ConfigError(f"{name} must lie in [0, 1], got {getattr(self, name)}; it is a share of the items")
-
-
-@dataclass(frozen=True)
-class Recall:
-    """How much of the exact lists an index finds, on a sample of users.
-
-    Attributes:
-        k: List length.
-        n_users: Users in the sample.
-        mean: Mean recall@k: share of a user's exact list that was found.
-        low: Lower end of the 95 % interval of the mean (normal).
-        high: Its upper end.
-        worst: Lowest recall of a user.
-        speedup: Seconds of exact search divided by seconds of this one, same users, same process.
-        exact_share: Share of users answered by exact search because their list came short.
-    """
-
-    k: int
-    n_users: int
-    mean: float
-    low: float
-    high: float
-    worst: float
-    speedup: float
-    exact_share: float
-
-    def to_text(self) -> str:
-        """One line for people."""
-        return (
-            f"recall@{self.k} {self.mean:.3f} (95 % {self.low:.3f} to {self.high:.3f}, worst user {self.worst:.2f}) "
-            f"on {self.n_users} users; {self.speedup:.2f} times the speed of exact search; "
-            f"{self.exact_share:.1%} of lists fell back to it"
-        )
 
 
 @dataclass(frozen=True, eq=False)
@@ -203,7 +171,7 @@ class Retriever:
         middle = time.perf_counter()
         found, _, short = self._answer(users, k, True, None)
         seconds = time.perf_counter() - middle
-        result = _recall(found, exact, k, (middle - start) / seconds, float(short.mean()))
+        result = compare(found, exact, k, (middle - start) / seconds, float(short.mean()))
         say(f"{self.config.kind}: {result.to_text()}")
         return result
 
@@ -313,19 +281,6 @@ def _is_stored(seen: sp.csr_array, rows: Ints, columns: Ints) -> Mask:
     owner, column = stored(seen, rows)
     width = seen.shape[1]
     return np.isin(np.arange(len(rows))[:, None] * width + columns, owner * width + column)
-
-
-def _recall(found: Ints, exact: Ints, k: int, speedup: float, exact_share: float) -> Recall:
-    real = exact >= 0
-    hit = (exact[:, :, None] == found[:, None, :]).any(axis=2) & real
-    counts = real.sum(axis=1)
-    each = hit.sum(axis=1)[counts > 0] / counts[counts > 0]
-    if not len(each):
-        raise DataError("no user of the sample has an exact list; every item is seen")
-    half = 1.96 * each.std(ddof=1) / np.sqrt(len(each)) if len(each) > 1 else 0.0
-    mean = float(each.mean())
-    low, high = max(0.0, mean - float(half)), min(1.0, mean + float(half))
-    return Recall(k, len(each), mean, low, high, float(each.min()), speedup, exact_share)
 
 
 def _digest(factors: Factors) -> str:
