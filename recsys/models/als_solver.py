@@ -1,4 +1,4 @@
-"""One side of implicit ALS given the other: every row's ridge regression, solved exactly and in batches.
+"""One side of implicit ALS given the other: every row's ridge regression, solved in batches of like rows.
 
 For a row (a user; for an item the sides change places) with interactions S, their weights w > 0, factors y_i of the
 other side, unobserved weight a, penalty l and prior m, the solution x minimises
@@ -6,12 +6,13 @@ other side, unobserved weight a, penalty l and prior m, the solution x minimises
     Σ over S of w_i (1 - x·y_i)²  +  a xᵀGx  +  l ‖x - m‖²          G = Σ over all of y_i y_iᵀ
 
 a small regression beside a quadratic form that all rows share. In the eigenvectors of G the latter is a diagonal,
-D = a g + l, so that n interactions cost a system of min(n, factors) unknowns. With S = √w y, t = √w and b = D⁻¹ l m,
-either (D + SᵀS) x = Sᵀt + D b or, by Woodbury's identity,
+D = a g + l. With v = √D x, rows √(w / D) y of S, targets t = √w and b = l m / √D the row's problem is
 
-    x = b + D⁻¹Sᵀz      (I + S D⁻¹ Sᵀ) z = t - S b
+    (I + SᵀS) v = Sᵀt + b
 
-where z = t - S x is also what is left of the targets. Rows of about as many interactions are solved together.
+which n interactions make one of min(n, factors) unknowns: where they are fewer, v = b + Sᵀz with (I + S Sᵀ) z = t - S b
+(Woodbury), and z = t - S v is also what is left of the targets. Conjugate gradients, started from the last solution,
+need a few products with S: the hard part of the problem, what all rows share, is already solved.
 Sources: Hu, Koren, Volinsky (2008), Collaborative Filtering for Implicit Feedback Datasets, eq. 4; for this loss Rendle
 et al. (2021), Revisiting the Performance of iALS on Item Recommendation Benchmarks.
 """
@@ -29,10 +30,13 @@ from torch import Tensor
 
 from recsys.models.crew import Crew, spans
 
-CELLS = {"cpu": 2**18, "cuda": 2**25}
-"""Gathered numbers that a part holds at a time: on the CPU they stay in a core's cache."""
+CELLS = {"cpu": 2**20, "cuda": 2**25}
+"""Gathered numbers that a part holds at a time: as few as make up for the calls, so that caches help."""
 WORTH = 4
 """A part of less than such a share of its cells costs more in calls than in arithmetic."""
+FEW = 16
+"""Interactions up to which a direct solution costs no more than a few steps."""
+TINY = 1e-30
 LONG = 4096
 """Interactions of a row that are gathered at a time."""
 HALVED = 32
@@ -98,85 +102,125 @@ def gram(factors: Tensor, crew: Crew) -> Tensor:
     return torch.stack(sums).sum(dim=0, dtype=torch.float64)
 
 
-def solve(
-    interactions: Interactions,
-    other: Tensor,
-    other_gram: Tensor,
-    penalty: Tensor,
-    prior: Tensor,
-    *,
-    unobserved: float,
-    crew: Crew,
-) -> tuple[Tensor, float]:
-    """The exact minimiser for each row.
+@dataclass(frozen=True, eq=False)
+class Problem:
+    """What the rows have in common.
 
-    Args:
-        interactions: The rows'.
+    Attributes:
         other: (m, k) factors of the other side.
-        other_gram: (k, k) float64 `gram` of those that count as unobserved.
+        gram: (k, k) float64 `gram` of those that count as unobserved.
         penalty: (n_rows,) l > 0 of each row.
         prior: (n_rows, k) m, towards which a row is pulled.
         unobserved: The weight a >= 0 of a pair without an interaction.
+    """
+
+    other: Tensor
+    gram: Tensor
+    penalty: Tensor
+    prior: Tensor
+    unobserved: float
+
+
+def solve(
+    rows: Interactions, problem: Problem, crew: Crew, *, last: Tensor | None = None, steps: int | None = None
+) -> tuple[Tensor, float]:
+    """The minimiser for each row.
+
+    Args:
+        rows: Their interactions.
+        problem: The rest.
         crew: Who works.
+        last: (n_rows, k) where conjugate gradients start.
+        steps: Conjugate gradient steps for rows with more than `FEW` interactions; None: all are solved directly.
 
     Returns:
-        (n_rows, k) solutions, rows without interactions as ``prior`` says, and Σ z² over all interactions, the
+        (n_rows, k) solutions, rows without interactions as the prior says, and Σ z² over all interactions, the
         regression's share of the loss.
     """
-    spectrum, directions = torch.linalg.eigh(other_gram)
-    base = (unobserved * spectrum.clamp(min=0)).to(other.dtype)
+    other = problem.other
+    spectrum, directions = torch.linalg.eigh(problem.gram)
+    base = (problem.unobserved * spectrum.clamp(min=0)).to(other.dtype)
     turn = directions.to(other.dtype)
     turned = torch.empty_like(other)
-    crew.map(lambda rows: torch.mm(other[rows], turn, out=turned[rows]), spans(len(other), TALL))
-    out = prior.clone()
+    crew.map(lambda part: torch.mm(other[part], turn, out=turned[part]), spans(len(other), TALL))
+    out = problem.prior.clone()
 
     def work(part: Part) -> Tensor:
-        pull = penalty[part.rows, None]
-        diagonal = base + pull
-        start = (prior[part.rows] @ turn).mul_(pull).div_(diagonal)
-        form = _dual if part.index.shape[1] <= other.shape[1] else _primal
-        x, left = form(part, turned, diagonal, start)
-        out[part.rows] = x @ turn.T
+        pull, n = problem.penalty[part.rows, None], part.index.shape[1]
+        scale = (base + pull).rsqrt_()
+        start = (problem.prior[part.rows] @ turn).mul_(pull).mul_(scale)
+        if steps is not None and last is not None and FEW < n <= LONG:
+            v, left = _stepped(part, turned, scale, start, (last[part.rows] @ turn).div_(scale), steps)
+        else:
+            v, left = (_dual if n <= other.shape[1] else _primal)(part, turned, scale, start)
+        out[part.rows] = v.mul_(scale) @ turn.T
         return left.square().sum(dtype=torch.float64)
 
-    squares = crew.map(work, interactions.parts)
+    squares = crew.map(work, rows.parts)
     return out, float(torch.stack(squares).sum()) if squares else 0.0
 
 
-def _dual(part: Part, other: Tensor, diagonal: Tensor, start: Tensor) -> tuple[Tensor, Tensor]:
-    """Solutions and what is left of the targets, from n unknowns a row."""
-    y = _gathered(other, part.index, part.root)
-    scaled = y * diagonal.reciprocal()[:, None, :]
-    left = part.root - (y * start[:, None, :]).sum(dim=2)
+def _dual(part: Part, other: Tensor, scale: Tensor, start: Tensor) -> tuple[Tensor, Tensor]:
+    """The v and z of each row, from as many unknowns as there are interactions."""
+    y = _gathered(other, part.index, part.root, scale)
+    left = part.root - _products(y, start)
     if y.shape[1] == 1:
-        z = left / (y * scaled).sum(dim=2).add_(1)
+        z = left / y.square().sum(dim=2).add_(1)
     else:
-        system = scaled @ y.mT
+        system = y @ y.mT
         system.diagonal(dim1=1, dim2=2).add_(1)
         z = _spd_solve(system, left)
-    return start + scaled.mul_(z[:, :, None]).sum(dim=1), z
+    return start + _sums(z, y), z
 
 
-def _primal(part: Part, other: Tensor, diagonal: Tensor, start: Tensor) -> tuple[Tensor, Tensor]:
+def _primal(part: Part, other: Tensor, scale: Tensor, start: Tensor) -> tuple[Tensor, Tensor]:
     """The same from as many unknowns as there are factors, into which interactions are summed piece by piece."""
-    system, right = torch.diag_embed(diagonal), diagonal * start
+    system, right = torch.diag_embed(torch.ones_like(scale)), start.clone()
     pieces = spans(part.index.shape[1], LONG)
     for columns in pieces:
-        y = _gathered(other, part.index[:, columns], part.root[:, columns])
+        y = _gathered(other, part.index[:, columns], part.root[:, columns], scale)
         system.baddbmm_(y.mT, y)
-        right += (part.root[:, None, columns] @ y).squeeze(1)
-    x = _spd_solve(system, right)
+        right += _sums(part.root[:, columns], y)
+    v = _spd_solve(system, right)
     left = part.root.clone()
     for columns in pieces:
         if len(pieces) > 1:
-            y = _gathered(other, part.index[:, columns], part.root[:, columns])
-        left[:, columns] -= (y @ x[:, :, None]).squeeze(2)
-    return x, left
+            y = _gathered(other, part.index[:, columns], part.root[:, columns], scale)
+        left[:, columns] -= _products(y, v)
+    return v, left
 
 
-def _gathered(other: Tensor, index: Tensor, root: Tensor) -> Tensor:
-    """(r, n, k) rows of the other side times √w."""
-    return other.index_select(0, index.reshape(-1)).view(*index.shape, -1).mul_(root[:, :, None])
+def _stepped(part: Part, other: Tensor, scale: Tensor, start: Tensor, v: Tensor, steps: int) -> tuple[Tensor, Tensor]:
+    """The same by conjugate gradients from ``v``; every step lowers the loss."""
+    y = _gathered(other, part.index, part.root, scale)
+    z = part.root - _products(y, v)
+    direction = residual = _sums(z, y).add_(start).sub_(v)
+    energy = residual.square().sum(dim=1, keepdim=True)
+    for _ in range(steps):
+        image = _products(y, direction)
+        curvature = direction.square().sum(dim=1, keepdim=True) + image.square().sum(dim=1, keepdim=True)
+        step = energy / curvature.clamp_(min=TINY)
+        v, z = v + step * direction, z - step * image
+        residual = residual - step * _sums(image, y).add_(direction)
+        before, energy = energy, residual.square().sum(dim=1, keepdim=True)
+        direction = residual + energy / before.clamp(min=TINY) * direction
+    return v, z
+
+
+def _gathered(other: Tensor, index: Tensor, root: Tensor, scale: Tensor) -> Tensor:
+    """(r, n, k) S of each row."""
+    y = other.index_select(0, index.reshape(-1)).view(*index.shape, -1)
+    return y.mul_(root[:, :, None]).mul_(scale[:, None, :])
+
+
+def _products(y: Tensor, v: Tensor) -> Tensor:
+    """(r, n) S v; the transposed form is the one that BLAS is fast at."""
+    return (v[:, None, :] @ y.mT).squeeze(1)
+
+
+def _sums(z: Tensor, y: Tensor) -> Tensor:
+    """(r, k) Sᵀz."""
+    return (z[:, None, :] @ y).squeeze(1)
 
 
 def _spd_solve(systems: Tensor, right: Tensor) -> Tensor:

@@ -1,6 +1,7 @@
 """The alternation of FeatureALS: users, what features say of users, items, what features say of items, and again.
 
-Every step is the exact minimum over its block of the objective in `recsys.models.feature_als`, so it never rises.
+No step raises the objective of `recsys.models.feature_als`: each is the minimum over its block, or conjugate
+gradients on the way there from where the block was.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ import torch
 from torch import Tensor
 
 from recsys.models.als_regression import Design, Ridge
-from recsys.models.als_solver import Interactions, gram, solve
+from recsys.models.als_solver import Interactions, Problem, gram, solve
 from recsys.models.crew import Crew
 
 
@@ -45,17 +46,10 @@ class Side:
         self.gram = gram(factors, crew)
         self.squares = 0.0
 
-    def follow(self, other: Side) -> None:
-        """Solve the factors for those of the other side."""
-        self.factors, self.squares = solve(
-            self.interactions,
-            other.factors,
-            other.gram,
-            self.penalty,
-            self.prior,
-            unobserved=self.unobserved,
-            crew=self.crew,
-        )
+    def follow(self, other: Side, steps: int | None) -> None:
+        """Solve the factors for those of the other side, see `solve`."""
+        problem = Problem(other.factors, other.gram, self.penalty, self.prior, self.unobserved)
+        self.factors, self.squares = solve(self.interactions, problem, self.crew, last=self.factors, steps=steps)
         self.gram = gram(self.factors, self.crew)
 
     def regress(self) -> None:

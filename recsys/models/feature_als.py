@@ -11,8 +11,8 @@ interactions, a the weight of a pair without one, the objective is
 over users and items with interactions, the mean of whose weights is made 1; l̄ are means over rows, and intercepts are
 not penalised. The first line is, but for a constant, Σ c_ui (r_ui - p_u·q_i)² over all pairs with confidence c = a + w
 and preference r = w / (a + w). A side without features is pulled to 0, and without any the model is Rendle's iALS.
-Users, B, items and C are solved in turn, each exactly. What has no interactions gets the factors its features say: C
-says where a cold item stands among warm ones.
+Users, B, items and C are solved in turn, users once more at the end, exactly. What has no interactions gets the factors
+its features say: C says where a cold item stands among warm ones.
 
 Sources: Hu, Koren, Volinsky (2008), Collaborative Filtering for Implicit Feedback Datasets; Rendle, Krichene, Zhang,
 Koren (2021), Revisiting the Performance of iALS on Item Recommendation Benchmarks (first line, ν).
@@ -34,7 +34,7 @@ from recsys.data.features import FeatureTable, Matrix
 from recsys.data.ids import IdMap
 from recsys.errors import ConfigError, DataError
 from recsys.models.als_regression import Design, Regression
-from recsys.models.als_solver import Interactions, gram, solve
+from recsys.models.als_solver import Interactions, Problem, gram, solve
 from recsys.models.als_training import Side, objective
 from recsys.models.base import Scores
 from recsys.models.blocks import BlockTransform, check_block_options, fit_transforms
@@ -176,6 +176,8 @@ class FeatureALS:
         frequency_scaling: ν: 0 pulls all rows alike, 1 in proportion to their part in the loss.
         feature_l2: f, the penalty on feature weights, worth so many average rows, > 0.
         confidence: How a pair's summed weight counts, before the mean is made 1: ``linear``, or ``log``(1 + weight).
+        cg_steps: Conjugate gradient steps an iteration for rows with more than 16 interactions, from where they were;
+            None solves them directly too. The last solution of the users is direct in any case.
         blocks: Item feature blocks to use; None uses all, () none.
         user_blocks: User feature blocks to use; None uses all, () none.
         weights: Item block name → length of its normalised rows; 1 where not named.
@@ -202,6 +204,7 @@ class FeatureALS:
     frequency_scaling: float = 1.0
     feature_l2: float = 10.0
     confidence: Literal["linear", "log"] = "log"
+    cg_steps: int | None = 3
     blocks: tuple[str, ...] | None = None
     user_blocks: tuple[str, ...] | None = None
     weights: Mapping[str, float] = field(default_factory=dict)
@@ -219,6 +222,8 @@ class FeatureALS:
         for name in ("factors", "iterations"):
             if getattr(self, name) < 1:
                 raise ConfigError(f"{name} must be >= 1, got {getattr(self, name)}")
+        if self.cg_steps is not None and self.cg_steps < 1:
+            raise ConfigError(f"cg_steps must be >= 1, got {self.cg_steps}; omit it (None) to solve directly")
         for name in ("regularization", "feature_l2"):
             if not 0 < getattr(self, name) < np.inf:
                 raise ConfigError(f"{name} must be > 0, got {getattr(self, name)}")
@@ -314,15 +319,15 @@ class _Fit:
         c, losses = self.config, list[float]()
         with progress("fit feature-als", c.iterations) as advance:
             for _ in range(c.iterations):
-                user.follow(item)
+                user.follow(item, c.cg_steps)
                 losses.append(objective(user, item))
                 user.regress()
-                item.follow(user)
+                item.follow(user, c.cg_steps)
                 item.regress()
                 advance(note=f"loss {losses[-1]:.4f}")
                 if c.early_stop is not None and len(losses) > 1 and losses[-1] > losses[-2] * (1 - c.early_stop):
                     break
-            user.follow(item)
+            user.follow(item, None)
         return [*losses, objective(user, item)]
 
 
@@ -332,8 +337,8 @@ def _solved(c: FeatureALS, matrix: sp.csr_array, other: Scores, prior: Scores, w
     rows = Interactions.of(matrix, factors=c.factors, device=device)
     others = torch.from_numpy(other).to(device)
     penalty, pull = c.penalty(rows.mass, matrix.shape[1]), torch.from_numpy(prior).to(device)
-    g = gram(others, workers)
-    x, _ = solve(rows, others, g, penalty, pull, unobserved=c.unobserved_weight, crew=workers)
+    problem = Problem(others, gram(others, workers), penalty, pull, c.unobserved_weight)
+    x, _ = solve(rows, problem, workers)
     return x.cpu().numpy()
 
 

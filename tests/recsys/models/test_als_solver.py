@@ -6,7 +6,7 @@ import scipy.sparse as sp
 import torch
 
 from recsys.models import als_solver
-from recsys.models.als_solver import Interactions, gram, solve
+from recsys.models.als_solver import Interactions, Problem, gram, solve
 from recsys.models.crew import Crew, crew
 
 ALONE = Crew(None)
@@ -34,10 +34,11 @@ def written_out(dense, other, penalty, prior, a):
     return np.array(rows)
 
 
-def solved(dense, other, penalty, prior, a, *, workers=ALONE, dtype=torch.float64):
+def solved(dense, other, penalty, prior, a, *, workers=ALONE, dtype=torch.float64, **options):
     rows = Interactions.of(sp.csr_array(dense), factors=other.shape[1], dtype=dtype)
     tensors = [torch.from_numpy(x).to(dtype) for x in (other, penalty, prior)]
-    x, squares = solve(rows, tensors[0], gram(tensors[0], workers), *tensors[1:], unobserved=a, crew=workers)
+    problem = Problem(tensors[0], gram(tensors[0], workers), *tensors[1:], unobserved=a)
+    x, squares = solve(rows, problem, workers, **options)
     return x.numpy(), squares
 
 
@@ -65,6 +66,38 @@ def test_long_rows_are_summed_piece_by_piece(monkeypatch):
     np.testing.assert_allclose(x[1:], written_out(dense, *rest, 0.3)[1:], rtol=1e-7, atol=1e-9)
     monkeypatch.undo()
     assert squares == pytest.approx(solved(dense, *rest, 0.3)[1], rel=1e-9)
+
+
+def loss(dense, other, penalty, prior, a, x):
+    scores = x @ other.T
+    pull = (penalty[:, None] * (x - prior) ** 2).sum(axis=1)
+    return (dense * (1 - scores) ** 2 + a * scores**2).sum(axis=1) + pull
+
+
+def test_conjugate_gradients_lower_every_rows_loss_until_it_is_the_least(monkeypatch):
+    monkeypatch.setattr(als_solver, "FEW", 0)
+    dense, *rest = problem(k=24)
+    last = torch.from_numpy(np.random.default_rng(1).normal(size=(40, 24)))
+    found = [solved(dense, *rest, 0.3, last=last, steps=n)[0] for n in (1, 2, 4, 8, 24)]
+    losses = np.array([loss(dense, *rest, 0.3, x)[1:] for x in (last.numpy(), *found)])
+    assert (np.diff(losses, axis=0) <= 1e-9 * losses[:-1]).all()
+    np.testing.assert_allclose(found[-1][1:], written_out(dense, *rest, 0.3)[1:], rtol=1e-6, atol=1e-8)
+    # One interaction leaves two distinct eigenvalues, which two steps are enough for.
+    np.testing.assert_allclose(found[1][1], written_out(dense, *rest, 0.3)[1], rtol=1e-6, atol=1e-8)
+
+
+def test_steps_leave_what_is_left_of_the_targets(monkeypatch):
+    monkeypatch.setattr(als_solver, "FEW", 0)
+    dense, *rest = problem(k=24)
+    x, squares = solved(dense, *rest, 0.3, last=torch.zeros(40, 24, dtype=torch.float64), steps=2)
+    assert squares == pytest.approx((dense * (1 - x @ rest[0].T) ** 2).sum(), rel=1e-9)
+
+
+def test_rows_of_few_interactions_are_solved_directly_whatever_the_steps():
+    dense, *rest = problem(k=24)
+    dense = np.where(np.arange(40)[:, None] <= als_solver.FEW, dense, 0)
+    last = torch.ones(40, 24, dtype=torch.float64)
+    np.testing.assert_array_equal(solved(dense, *rest, 0.3, last=last, steps=1)[0], solved(dense, *rest, 0.3)[0])
 
 
 def test_squares_are_the_observed_share_of_the_loss():

@@ -35,6 +35,17 @@ class TestUnscaled(FeatureContract, ModelContract):
     )
 
 
+class TestStepsForAll(FeatureContract, ModelContract):
+    model = FeatureALS(**QUICK, cg_steps=2)
+
+    @pytest.fixture(autouse=True, scope="class")
+    @classmethod
+    def few(cls):
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr("recsys.models.als_solver.FEW", 0)
+            yield
+
+
 class TestIdsOnly(ModelContract):
     model = FeatureALS(**QUICK, blocks=())
 
@@ -332,6 +343,7 @@ def test_infinite_weights_are_an_error(data):
     [
         ({"factors": 0}, "factors must be >= 1"),
         ({"iterations": 0}, "iterations must be >= 1"),
+        ({"cg_steps": 0}, "cg_steps must be >= 1"),
         ({"regularization": 0.0}, "regularization must be > 0"),
         ({"feature_l2": float("inf")}, "feature_l2 must be > 0"),
         ({"unobserved_weight": -1.0}, "unobserved_weight must be >= 0"),
