@@ -16,7 +16,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 import scipy.sparse as sp
@@ -43,7 +43,7 @@ from recsys.topk import Ints
 
 
 @dataclass(frozen=True, eq=False)
-class _Learned:
+class Learned:
     """A training under way: over the ``warm`` items only, their blocks and transforms."""
 
     trainer: Trainer
@@ -159,18 +159,18 @@ class HybridModel:
                 ``validation`` meets a missing timestamp or leaves too little.
         """
         epochs, offset = self._rehearse(dataset) if self.validation else (self.epochs, 0.0)
-        learned = self._prepare(dataset)
+        learned = self.prepare(dataset)
         losses = learned.trainer.run(epochs)
-        return self._finish(dataset, learned, losses, offset)
+        return self.finish(dataset, learned, losses, offset=offset)
 
     def _rehearse(self, dataset: Dataset) -> tuple[int, float]:
         """The number of epochs after which lists of the latest interactions were best, and the cold items' offset."""
         holdout = Holdout.of(dataset, self.validation)
-        learned = self._prepare(holdout.past)
+        learned = self.prepare(holdout.past)
         offsets = list[float]()
 
         def judge() -> float:
-            fitted = self._finish(holdout.past, learned, [], 0.0)
+            fitted = self.finish(holdout.past, learned, [])
             offsets.append(holdout.cold_offset(fitted) if learned.items else 0.0)
             return holdout.ndcg(fitted)
 
@@ -178,7 +178,13 @@ class HybridModel:
         learned.trainer.run(self.epochs, watch)
         return watch.best_epoch, offsets[watch.best_epoch - 1]
 
-    def _prepare(self, dataset: Dataset) -> _Learned:
+    def prepare(self, dataset: Dataset) -> Learned:
+        """Everything up to the first step: what variants of this model may change before they train.
+
+        Raises:
+            ConfigError: As `fit`.
+            DataError: As `fit`.
+        """
         device, history = _device(self.device), history_of(dataset.matrix)
         self._check_raw(dataset)
         if history.nnz == 0:
@@ -190,16 +196,19 @@ class HybridModel:
             items = [b[warm] for b in normalised(item_transforms, dataset.item_features)]
             users = normalised(user_transforms, dataset.user_features)
         trainer = self._trainer(history[:, warm], users, items, device)
-        return _Learned(trainer, warm, users, items, user_transforms, item_transforms)
+        return Learned(trainer, warm, users, items, user_transforms, item_transforms)
 
-    def _finish(self, dataset: Dataset, learned: _Learned, losses: Sequence[float], offset: float) -> FittedHybrid:
+    def finish(
+        self, dataset: Dataset, learned: Learned, losses: Sequence[float], *, offset: float = 0.0, config: Any = None
+    ) -> FittedHybrid:
+        """The fitted model of a training, with ``offset`` added to cold items' biases, under another ``config``."""
         trainer = learned.trainer
         unknown = _numpy(trainer.unknown)[0]
         unknown[-1] += np.float32(offset)
         item_ids = np.tile(unknown, (len(dataset.items), 1))
         item_ids[learned.warm] = _numpy(trainer.item.ids)
         return fitted_hybrid(
-            self,
+            self if config is None else config,
             dataset,
             user_ids=_numpy(trainer.user.ids),
             item_ids=item_ids,

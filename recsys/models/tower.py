@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -35,6 +35,8 @@ class Tower:
         dense_weight: (d, factors + 1).
         sparse: The (n, s) sparse blocks side by side, or None.
         sparse_weight: (s, factors + 1).
+        id_mask: (1, factors + 1) 0 where id vectors stay 0.
+        weight_mask: (1, factors + 1) 0 where feature weights stay 0.
     """
 
     ids: Tensor
@@ -42,6 +44,8 @@ class Tower:
     dense_weight: Tensor
     sparse: Bag | None
     sparse_weight: Tensor
+    id_mask: Tensor
+    weight_mask: Tensor
 
     @classmethod
     def of(cls, ids: Tensor, blocks: Sequence[Matrix], rng: torch.Generator) -> Tower:
@@ -53,7 +57,21 @@ class Tower:
         bag = None if not sparse else Bag.of(sp.csr_array(sp.hstack(sparse, format="csr")), device)
         n_dense, n_sparse = 0 if joined is None else joined.shape[1], 0 if bag is None else bag.n_columns
         weights = [_initial_weights(n, width, rng).to(device) for n in (n_dense, n_sparse)]
-        return cls(ids, joined, weights[0], bag, weights[1])
+        free = torch.ones(1, width, device=device)
+        return cls(ids, joined, weights[0], bag, weights[1], free, free)
+
+    def masked(self, ids: Tensor, weights: Tensor) -> Tower:
+        """A tower whose ids and weights are 0, and stay so, where these (1, factors + 1) masks are."""
+        device = self.ids.device
+        ids, weights = ids.to(device), weights.to(device)
+        return replace(
+            self,
+            ids=self.ids * ids,
+            dense_weight=self.dense_weight * weights,
+            sparse_weight=self.sparse_weight * weights,
+            id_mask=ids,
+            weight_mask=weights,
+        )
 
     @property
     def has_features(self) -> bool:
@@ -78,7 +96,7 @@ class Tower:
 
     def weight_gradients(self, rows: Tensor | None, gradient: Tensor, crew: Crew) -> list[tuple[Tensor, Tensor]]:
         """(weights, their gradient) from the gradient of `content`."""
-        found = []
+        found, gradient = [], gradient * self.weight_mask
         if self.dense is not None:
             parts = spans(len(gradient), PART)
             sums = crew.map(lambda part: _pick(self.dense, rows, part).T @ gradient[part], parts)

@@ -32,6 +32,8 @@ if TYPE_CHECKING:
 
 CELLS = 2**19
 """Scores that one thread holds at a time: they stay in its cache."""
+GPU_CELLS = 2**27
+"""Scores held at a time on a GPU: half a gigabyte."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -178,7 +180,8 @@ class Trainer:
 
     def _shards(self, batch: Batch, person: Tensor, n_negatives: int) -> list[Shard]:
         """The batch's rows, cut so that one thread's scores stay in its cache."""
-        rows = spans(batch.n_rows, max(1, CELLS // n_negatives))
+        cells = GPU_CELLS if person.is_cuda else CELLS
+        rows = spans(batch.n_rows, max(1, cells // n_negatives))
         ends = torch.tensor([rows[0].start, *(part.stop for part in rows)], device=batch.row.device)
         bounds = torch.searchsorted(batch.row, ends).tolist()
         seeds = torch.randint(2**62, (len(rows),), generator=self.rng).tolist()
@@ -226,7 +229,7 @@ class Trainer:
             step(self.user.ids, batch.users, d_people, person_rate, n_user * penalty)
         if bool((~kept).any()):
             step(self.unknown, None, torch.where(kept, 0.0, d_vectors).sum(dim=0, keepdim=True), rate, 0.0)
-        step(self.item.ids, items, torch.where(kept, d_vectors, 0.0), rate, n_item * penalty)
+        step(self.item.ids, items, torch.where(kept, d_vectors * self.item.id_mask, 0.0), rate, n_item * penalty)
 
     def _rates(self, like: Tensor) -> tuple[Tensor, Tensor]:
         """(1, factors + 1) learning rates of the items' side and of the users'."""
