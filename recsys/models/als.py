@@ -15,6 +15,8 @@ import scipy.sparse as sp
 from recsys.data.dataset import Dataset
 from recsys.data.ids import IdMap
 from recsys.errors import ConfigError, DataError
+from recsys.explain.contributions import ITSELF, Contributions, Question, Terms, bilinear
+from recsys.explain.terms import average_user, least_squares, past_terms
 from recsys.models.base import Scores
 from recsys.models.fitted import FittedModel, as_seen, evidence, fitted_base, learnable, with_average_user, with_weights
 from recsys.models.folding import carried, changed_rows, mean_of, take_rows
@@ -93,6 +95,27 @@ class FittedALS(FittedModel):
 
     def _user_vectors(self) -> Scores:
         return self.user_factors
+
+    def contributions(self, question: Question) -> Contributions:
+        """The user's factors as the sum of what each past item adds to their least-squares solution (sec. 5).
+
+        Training alternates a fixed number of times with approximate solutions; how far it stopped from the exact one
+        is a term of its own.
+        """
+        person = self.user_factors[question.user]
+        history = with_weights(self.seen, self.weight)[[question.user]]
+        if not history.nnz:
+            return self._split(average_user(person), question.item)
+        factors, confidence = self.item_factors.astype(np.float64), self.config.alpha * history.data
+        gram = factors.T @ factors + self.config.regularization * np.eye(factors.shape[1])
+        own = factors[history.indices]
+        # c - 1 beyond what every item counts on the left, c on the right.
+        parts = least_squares(gram, own, confidence - 1, own * confidence[:, None])
+        return self._split(past_terms(self.items.decode(history.indices), parts).and_rest([*person, 0]), question.item)
+
+    def _split(self, users: Terms, item: int) -> Contributions:
+        average = [*self.item_factors.mean(axis=0), 0]
+        return bilinear(users, Terms.of((ITSELF,), self.item_factors[[item]]), average)
 
 
 @dataclass(frozen=True)

@@ -15,6 +15,7 @@ import scipy.sparse as sp
 from recsys.data.dataset import Dataset
 from recsys.data.ids import IdMap
 from recsys.errors import ConfigError
+from recsys.explain.contributions import AVERAGE, ITSELF, Contributions, Question, Terms, bilinear
 from recsys.models.als import fit_finite
 from recsys.models.base import Scores
 from recsys.models.fitted import FittedModel, as_seen, fitted_base, learnable, with_average_user
@@ -78,6 +79,13 @@ class FittedBPR(FittedModel):
 
     def _user_vectors(self) -> Scores:
         return self.user_vectors
+
+    def contributions(self, question: Question) -> Contributions:
+        """The item's bias, and the user's vector, of which nothing tells the origin."""
+        known = self.seen.indptr[question.user] < self.seen.indptr[question.user + 1]
+        user = Terms.of((ITSELF if known else AVERAGE,), self.user_vectors[[question.user]])
+        item = Terms.of((ITSELF,), self.item_vectors[[question.item]], self.item_bias[question.item])
+        return bilinear(user, item, [*self.item_vectors.mean(axis=0), self.item_bias.mean()])
 
 
 @dataclass(frozen=True)

@@ -15,6 +15,8 @@ from recsys.data.dataset import Dataset
 from recsys.data.features import FeatureTable, Matrix
 from recsys.data.ids import IdMap
 from recsys.errors import ConfigError
+from recsys.explain.contributions import AVERAGE, Contributions, Question, Term
+from recsys.explain.terms import cosine_terms, stacked
 from recsys.models.base import Scores
 from recsys.models.blocks import (
     BlockTransform,
@@ -23,7 +25,7 @@ from recsys.models.blocks import (
     pack_transforms,
     unpack_transforms,
 )
-from recsys.models.fitted import Arrays, FittedModel, Similarity, as_seen, fitted_base, unit_rows
+from recsys.models.fitted import Arrays, FittedModel, Similarity, as_seen, evidence, fitted_base, unit_rows
 from recsys.models.matrices import dense, norms, pack_matrix, unit, unpack_matrix
 from recsys.topk import Ints, Mask
 
@@ -106,6 +108,25 @@ class FittedContent(FittedModel):
         users = tuple(unpack_matrix(f"user{i}", arrays, t.n_out) for i, t in enumerate(transforms))
         items = tuple(unpack_matrix(f"item{i}", arrays, t.n_out) for i, t in enumerate(transforms))
         return cls(**base, transforms=transforms, user_blocks=users, item_blocks=items)
+
+    def contributions(self, question: Question) -> Contributions:
+        """The cosine of each block, and of each named column within it, to each past item."""
+        data = question.dataset(self.model)
+        history = evidence(data.matrix[[question.user]])
+        past, weight = history.indices, history.data
+        total = sum(t.weight for t in self.transforms)
+        parts = []
+        for transform, people, items in zip(self.transforms, self.user_blocks, self.item_blocks, strict=True):
+            whole = dense(people[[question.user]])
+            if history.nnz:
+                had = dense(unit(transform.apply(data.item_features[transform.name].rows(past)))) * weight[:, None]
+                whole = had / max(float(np.linalg.norm(had.sum(axis=0))), 1e-30)
+            mean = np.asarray(items.mean(axis=0)).ravel()
+            parts.append(
+                cosine_terms(transform, whole, dense(items[[question.item]])[0], mean, transform.weight / total)
+            )
+        users = tuple(Term("past item", str(i)) for i in data.items.ids[past]) or (AVERAGE,)
+        return stacked(users, parts)
 
 
 @dataclass(frozen=True)

@@ -16,6 +16,7 @@ from threadpoolctl import threadpool_limits
 from recsys.data.dataset import Dataset
 from recsys.data.ids import IdMap
 from recsys.errors import ConfigError, DataError
+from recsys.explain.contributions import Contributions, Question, linear
 from recsys.models.base import Scores
 from recsys.models.fitted import FittedModel, Similarity, as_seen, evidence, fitted_base, learnable, with_weights
 from recsys.models.matrices import history_cosine
@@ -83,6 +84,15 @@ class FittedEASE(FittedModel):
 
     def _user_similarity(self) -> tuple[Similarity, Mask]:
         return history_cosine(with_weights(self.seen, self.weight)), self._has_history
+
+    def contributions(self, question: Question) -> Contributions:
+        """What each past item gives: its weight times B."""
+        history = with_weights(self.seen, self.weight)[[question.user]][:, self.warm].tocoo()
+        rows, weight = self.weights[history.col], history.data
+        column = np.flatnonzero(self.warm == question.item)
+        given = rows[:, column].sum(axis=1) if len(column) else np.zeros(len(rows))
+        usual = rows.sum(axis=1) / max(len(self.items), 1)
+        return linear(self.items.decode(self.warm[history.col]), weight * given, weight * usual)
 
 
 @dataclass(frozen=True)

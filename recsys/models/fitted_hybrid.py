@@ -14,6 +14,8 @@ from recsys.data.dataset import Dataset
 from recsys.data.features import FeatureTable, Matrix
 from recsys.data.ids import IdMap
 from recsys.errors import ConfigError
+from recsys.explain.contributions import ITSELF, Contributions, Question, Terms, bilinear
+from recsys.explain.terms import average_user, feature_terms, past_terms
 from recsys.models.base import Scores
 from recsys.models.blocks import BlockTransform, pack_transforms, unpack_transforms
 from recsys.models.fitted import Arrays, FittedModel, as_seen, evidence, fitted_base, with_average_user
@@ -149,6 +151,30 @@ class FittedHybrid(FittedModel):
             content = (self.items_made - self.item_ids)[:, :-1]
             people[:, :-1] += (history @ content) / np.maximum(mass, 1e-12)[:, None]
         return people.astype(np.float32) if self.user_transforms else with_average_user(people, history)
+
+    def contributions(self, question: Question) -> Contributions:
+        """Ids, features by block and named column, and past items, each with what it has learned."""
+        table = question.shown_features(self.model)
+        items = Terms((ITSELF,), self.item_ids[[question.item]].astype(np.float64))
+        if self.item_transforms:
+            items += feature_terms(self.item_transforms, self.item_weights, table, question.item)
+        return bilinear(self._user_terms(question), items, self.items_made.mean(axis=0, dtype=np.float64))
+
+    def _user_terms(self, question: Question) -> Terms:
+        data = question.dataset(self.model)
+        history = evidence(data.matrix[[question.user]])
+        if not (self.user_transforms or history.nnz):
+            person = self.users_made[question.user]
+            return average_user(person[:-1], person[-1])
+        users = Terms((ITSELF,), self.user_ids[[question.user]].astype(np.float64))
+        if self.user_transforms:
+            users += feature_terms(self.user_transforms, self.user_weights, data.user_features, question.user)
+        if self._pools and history.nnz:
+            past, weight = history.indices, np.log1p(history.data)
+            had = FeatureTable(IdMap(data.items.ids[past]), tuple(b.rows(past) for b in data.item_features.blocks))
+            content = _content(self.item_transforms, self.item_weights, had)[:, :-1]
+            users += past_terms(had.ids.ids, content * (weight / weight.sum())[:, None])
+        return users
 
     def arrays(self) -> Arrays:
         """Vectors, block weights and transforms of both sides."""

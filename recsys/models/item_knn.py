@@ -18,6 +18,7 @@ import scipy.sparse as sp
 from recsys.data.dataset import Dataset
 from recsys.data.ids import IdMap
 from recsys.errors import ConfigError, DataError, unknown_name
+from recsys.explain.contributions import Contributions, Question, linear
 from recsys.models.base import Scores
 from recsys.models.fitted import (
     Arrays,
@@ -90,6 +91,14 @@ class FittedItemKNN(FittedModel):
         if neighbours.shape[0] != len(base["items"]):
             raise DataError(f"neighbours of {neighbours.shape[0]} items, expected {len(base['items'])}")
         return cls(**base, neighbours=neighbours, weight=arrays["weight"])
+
+    def contributions(self, question: Question) -> Contributions:
+        """What each past item gives: its weight times its similarity, 0 unless they are neighbours."""
+        history = with_weights(self.seen, self.weight)[[question.user]]
+        rows = self.neighbours[history.indices]
+        given = dense(rows[:, [question.item]])[:, 0]
+        usual = np.asarray(rows.sum(axis=1)).ravel() / max(len(self.items), 1)
+        return linear(self.items.decode(history.indices), history.data * given, history.data * usual)
 
 
 @dataclass(frozen=True)

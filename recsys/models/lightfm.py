@@ -23,6 +23,8 @@ from recsys.data.dataset import Dataset
 from recsys.data.features import FeatureTable, Matrix
 from recsys.data.ids import IdMap
 from recsys.errors import ConfigError, DataError, unknown_name
+from recsys.explain.contributions import AVERAGE, ITSELF, Contributions, Question, Term, Terms, bilinear
+from recsys.explain.terms import feature_terms
 from recsys.extras import require
 from recsys.models.base import Scores
 from recsys.models.blocks import BlockTransform, check_block_options, fit_transforms, pack_transforms, unpack_transforms
@@ -70,6 +72,14 @@ class Side:
     def bias(self) -> Scores:
         """(n,)."""
         return self.total[:, -1]
+
+    def terms(self, itself: Term, table: FeatureTable, row: int) -> Terms:
+        """What a row is the sum of: its id, called ``itself``, and its features."""
+        terms = Terms((itself,), self.ids[[row]].astype(np.float64))
+        if not self.transforms:
+            return terms
+        weights = np.split(self.weights, np.cumsum([t.n_out for t in self.transforms])[:-1])
+        return terms + feature_terms(self.transforms, weights, table, row)
 
     def arrays(self, name: str) -> Arrays:
         """For an artifact."""
@@ -159,6 +169,14 @@ class FittedLightFM(FittedModel):
     def from_arrays(cls, base: Mapping[str, Any], arrays: Mapping[str, npt.NDArray[Any]]) -> Self:
         """The inverse of `arrays`."""
         return cls(**base, user_side=Side.from_arrays("user", arrays), item_side=Side.from_arrays("item", arrays))
+
+    def contributions(self, question: Question) -> Contributions:
+        """Ids and features by block and named column, each with what it has learned."""
+        data, table = question.dataset(self.model), question.shown_features(self.model)
+        known = self.seen.indptr[question.user] < self.seen.indptr[question.user + 1]
+        users = self.user_side.terms(ITSELF if known else AVERAGE, data.user_features, question.user)
+        items = self.item_side.terms(ITSELF, table, question.item)
+        return bilinear(users, items, self.item_side.total.mean(axis=0, dtype=np.float64))
 
 
 @dataclass(frozen=True)

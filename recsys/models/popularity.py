@@ -11,6 +11,7 @@ import scipy.sparse as sp
 from recsys.data.dataset import Dataset
 from recsys.data.ids import IdMap
 from recsys.data.weighting import check_half_life, recency
+from recsys.explain.contributions import EVERYONE, ITSELF, Contributions, Question
 from recsys.models.base import Scores
 from recsys.models.fitted import FittedModel, as_seen, fitted_base
 from recsys.retrieval.factors import Factors
@@ -45,6 +46,11 @@ class FittedPopularity(FittedModel):
 
     def _with_users(self, users: IdMap, history: sp.csr_array) -> Self:
         return replace(self, users=users, seen=as_seen(history))
+
+    def contributions(self, question: Question) -> Contributions:
+        """The score is the item's bias and nothing else."""
+        value, usual = self.item_score[[question.item]].astype(np.float64), self.item_score.mean(dtype=np.float64)
+        return Contributions((EVERYONE,), (ITSELF,), value[:, None], np.array([usual]))
 
 
 @dataclass(frozen=True)
