@@ -87,7 +87,9 @@ def default_of(field: dataclasses.Field[Any]) -> Any:
 def plain(value: Any) -> Any:
     if dataclasses.is_dataclass(value) and value == type(value)():
         return {}
-    return list(value) if isinstance(value, tuple) else value
+    if isinstance(value, tuple):
+        return [dataclasses.asdict(v) if dataclasses.is_dataclass(v) else v for v in value]
+    return value
 
 
 @pytest.mark.parametrize("command", commands())

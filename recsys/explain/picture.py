@@ -11,6 +11,7 @@ from xml.sax.saxutils import escape
 
 import matplotlib
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from recsys.errors import ConfigError
 from recsys.explain.words import called
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 Titles = Mapping[str, str]
 FOR, AGAINST = "#0072B2", "#D55E00"
 """Okabe and Ito's blue and vermilion: told apart in every kind of colour vision, and by the hatching in print."""
-SHOWN, LONGEST = 12, 38
+SHOWN, LONGEST = 12, 34
 """Bars by themselves; letters of a label."""
 ID = {"taste": "this item itself", "id": "this customer's own taste", "item bias": "popularity"}
 WHOLE = {"average user": "what the average customer likes", "rest": "left by training"}
@@ -79,8 +80,8 @@ def _svg(explained: Explanation, by: By | None, titles: Titles, words: Titles) -
 
 def _figure(explained: Explanation, by: By | None, titles: Titles, words: Titles, text: Callable[[str], str]) -> Figure:
     bars = _bars(explained, by, titles, words)
-    drawn = Figure(figsize=(8, 1.6 + 0.34 * len(bars)))
-    axes = drawn.add_axes((0.36, 0.75 / drawn.get_figheight(), 0.5, 1 - 1.45 / drawn.get_figheight()))
+    drawn = Figure(figsize=(8, 1.35 + 0.32 * len(bars)))
+    axes = drawn.add_axes((0.36, 0.65 / drawn.get_figheight(), 0.6, 1 - 1.25 / drawn.get_figheight()))
     values = [value for _, value in bars]
     at = range(len(bars))
     axes.barh(
@@ -96,9 +97,10 @@ def _figure(explained: Explanation, by: By | None, titles: Titles, words: Titles
     for y, value in zip(at, values, strict=True):
         side, where = ("left", 4) if value >= 0 else ("right", -4)
         axes.annotate(f"{value:+.3f}", (value, y), (where, 0), textcoords="offset points", va="center", ha=side, size=9)
-    axes.set_xlim(min(0.0, min(values, default=0.0)) - 0.2 * reach, max(0.0, max(values, default=0.0)) + 0.2 * reach)
+    axes.set_xlim(min(0.0, min(values, default=0.0)) - 0.25 * reach, max(0.0, max(values, default=0.0)) + 0.25 * reach)
     axes.set_yticks(list(at), [text(label) for label, _ in bars], parse_math=False)
-    axes.tick_params(axis="y", length=0)
+    axes.tick_params(axis="y", length=0, labelsize=9)
+    axes.xaxis.set_major_locator(MaxNLocator(5))
     axes.invert_yaxis()
     axes.axvline(0, color="#333333", linewidth=0.8)
     axes.spines[["top", "right", "left"]].set_visible(False)

@@ -177,7 +177,7 @@ class FeatureALS:
         feature_l2: f, the penalty on feature weights, worth so many average rows, > 0.
         confidence: How a pair's summed weight counts, before the mean is made 1: ``linear``, or ``log``(1 + weight).
         cg_steps: Conjugate gradient steps an iteration for rows with more than 16 interactions, from where they were;
-            None solves them directly too. The last solution of the users is direct in any case.
+            0 solves them directly too. The last solution of the users is direct in any case.
         blocks: Item feature blocks to use; None uses all, () none.
         user_blocks: User feature blocks to use; None uses all, () none.
         weights: Item block name → length of its normalised rows; 1 where not named.
@@ -204,7 +204,7 @@ class FeatureALS:
     frequency_scaling: float = 1.0
     feature_l2: float = 10.0
     confidence: Literal["linear", "log"] = "log"
-    cg_steps: int | None = 3
+    cg_steps: int = 3
     blocks: tuple[str, ...] | None = None
     user_blocks: tuple[str, ...] | None = None
     weights: Mapping[str, float] = field(default_factory=dict)
@@ -222,8 +222,8 @@ class FeatureALS:
         for name in ("factors", "iterations"):
             if getattr(self, name) < 1:
                 raise ConfigError(f"{name} must be >= 1, got {getattr(self, name)}")
-        if self.cg_steps is not None and self.cg_steps < 1:
-            raise ConfigError(f"cg_steps must be >= 1, got {self.cg_steps}; omit it (None) to solve directly")
+        if self.cg_steps < 0:
+            raise ConfigError(f"cg_steps must be >= 0, got {self.cg_steps}; 0 solves directly")
         for name in ("regularization", "feature_l2"):
             if not 0 < getattr(self, name) < np.inf:
                 raise ConfigError(f"{name} must be > 0, got {getattr(self, name)}")
@@ -319,10 +319,10 @@ class _Fit:
         c, losses = self.config, list[float]()
         with progress("fit feature-als", c.iterations) as advance:
             for _ in range(c.iterations):
-                user.follow(item, c.cg_steps)
+                user.follow(item, c.cg_steps or None)
                 losses.append(objective(user, item))
                 user.regress()
-                item.follow(user, c.cg_steps)
+                item.follow(user, c.cg_steps or None)
                 item.regress()
                 advance(note=f"loss {losses[-1]:.4f}")
                 if c.early_stop is not None and len(losses) > 1 and losses[-1] > losses[-2] * (1 - c.early_stop):

@@ -343,7 +343,7 @@ def test_infinite_weights_are_an_error(data):
     [
         ({"factors": 0}, "factors must be >= 1"),
         ({"iterations": 0}, "iterations must be >= 1"),
-        ({"cg_steps": 0}, "cg_steps must be >= 1"),
+        ({"cg_steps": -1}, "cg_steps must be >= 0"),
         ({"regularization": 0.0}, "regularization must be > 0"),
         ({"feature_l2": float("inf")}, "feature_l2 must be > 0"),
         ({"unobserved_weight": -1.0}, "unobserved_weight must be >= 0"),
