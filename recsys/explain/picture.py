@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import io
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 from xml.sax.saxutils import escape
 
 import matplotlib
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
@@ -81,33 +82,29 @@ def _svg(explained: Explanation, by: By | None, titles: Titles, words: Titles) -
 def _figure(explained: Explanation, by: By | None, titles: Titles, words: Titles, text: Callable[[str], str]) -> Figure:
     bars = _bars(explained, by, titles, words)
     drawn = Figure(figsize=(8, 1.35 + 0.32 * len(bars)))
-    axes = drawn.add_axes((0.36, 0.65 / drawn.get_figheight(), 0.6, 1 - 1.25 / drawn.get_figheight()))
-    values = [value for _, value in bars]
-    at = range(len(bars))
-    axes.barh(
-        list(at),
-        values,
-        height=0.66,
-        color=[FOR if v >= 0 else AGAINST for v in values],
-        hatch=["" if v >= 0 else "///" for v in values],
-        edgecolor="white",
-        linewidth=0,
-    )
-    reach = max((abs(v) for v in values), default=0.0) or 1.0
-    for y, value in zip(at, values, strict=True):
-        side, where = ("left", 4) if value >= 0 else ("right", -4)
-        axes.annotate(f"{value:+.3f}", (value, y), (where, 0), textcoords="offset points", va="center", ha=side, size=9)
-    axes.set_xlim(min(0.0, min(values, default=0.0)) - 0.25 * reach, max(0.0, max(values, default=0.0)) + 0.25 * reach)
-    axes.set_yticks(list(at), [text(label) for label, _ in bars], parse_math=False)
+    inch = 1 / drawn.get_figheight()
+    axes = drawn.add_axes((0.36, 0.65 * inch, 0.6, 1 - 1.25 * inch))
+    _draw(axes, [value for _, value in bars])
+    axes.set_yticks(range(len(bars)), [text(label) for label, _ in bars], parse_math=False)
     axes.tick_params(axis="y", length=0, labelsize=9)
+    axes.set_xlabel(f"adds to the score: {explained.score:.3f} in all")
+    heading = text(_heading(explained, titles))
+    drawn.text(0.02, 1 - 0.38 * inch, heading, size=11, weight="bold", parse_math=False)
+    return drawn
+
+
+def _draw(axes: Axes, values: Sequence[float]) -> None:
+    colours, hatches = zip(*((FOR, "") if v >= 0 else (AGAINST, "///") for v in values), strict=True)
+    axes.barh(range(len(values)), values, height=0.66, color=colours, hatch=hatches, edgecolor="white", linewidth=0)
+    for y, value in enumerate(values):
+        side, gap = ("left", 4) if value >= 0 else ("right", -4)
+        axes.annotate(f"{value:+.3f}", (value, y), (gap, 0), textcoords="offset points", va="center", ha=side, size=9)
+    room = 0.25 * (max(map(abs, values)) or 1.0)
+    axes.set_xlim(min(0.0, *values) - room, max(0.0, *values) + room)
     axes.xaxis.set_major_locator(MaxNLocator(5))
     axes.invert_yaxis()
     axes.axvline(0, color="#333333", linewidth=0.8)
     axes.spines[["top", "right", "left"]].set_visible(False)
-    axes.set_xlabel(f"adds to the score: {explained.score:.3f} in all")
-    top, heading = 1 - 0.38 / drawn.get_figheight(), text(_heading(explained, titles))
-    drawn.text(0.02, top, heading, size=11, weight="bold", parse_math=False)
-    return drawn
 
 
 def _heading(explained: Explanation, titles: Titles) -> str:
@@ -116,7 +113,8 @@ def _heading(explained: Explanation, titles: Titles) -> str:
 
 def _bars(explained: Explanation, by: By | None, titles: Titles, words: Titles) -> list[tuple[str, float]]:
     """Labels and values, the largest first, the small ones as one: the bars, too, add up to the score."""
-    parts = sorted((p for p in explained.parts(by) if p.value), key=lambda p: -abs(p.value))
+    every = explained.parts(by)
+    parts = sorted((p for p in every if p.value), key=lambda p: -abs(p.value)) or every[:1]
     shown, others = (parts, []) if len(parts) <= SHOWN else (parts[: SHOWN - 1], parts[SHOWN - 1 :])
     bars = [(_short(_label(p, titles, words)), p.value) for p in shown]
     return bars + ([(f"{len(others)} smaller ones", sum(p.value for p in others))] if others else [])
@@ -131,7 +129,7 @@ def _label(part: Part, titles: Titles, words: Titles) -> str:
         return f"has {titles.get(part.name, part.name)}"
     own, _, other = part.name.partition(" × ")
     if other:
-        return f"{titles.get(own, called(own, words))} × {called(other, words)}"
+        return f"{titles.get(own) or called(own, words)} × {called(other, words)}"
     return f"{part.kind}: {called(part.name, words)}" if "bias" in part.kind else called(part.name, words)
 
 
