@@ -24,7 +24,7 @@ from recsys.data.ids import IdMap
 from recsys.errors import DataError
 
 Floats = npt.NDArray[np.float64]
-Kind = Literal["everyone", "id", "feature", "past item", "average user", "rest", "anything"]
+Kind = Literal["everyone", "id", "feature", "past item", "average user", "common", "rest", "anything"]
 NEGLIGIBLE = 1e-5
 """Of a user's vector: what is left of it after its terms is rounding, not a term."""
 
@@ -35,8 +35,9 @@ class Term:
 
     Attributes:
         kind: Of users: ``everyone`` (meets the item's bias), ``id`` (what was learned of this user), ``feature``,
-            ``past item``, ``average user`` (of whom nothing is known), or ``rest`` (of training that has not
-            converged). Of items: ``anything`` (meets the user's bias), ``id`` or ``feature``.
+            ``past item``, ``average user`` (of whom nothing is known), ``common`` (what is said of every user), or
+            ``rest`` (of training that has not converged). Of items: ``anything`` (meets the user's bias), ``id``,
+            ``feature`` or ``common``.
         name: The feature or the past item's id; of the others, the kind.
     """
 
@@ -46,7 +47,7 @@ class Term:
 
 EVERYONE, ANYTHING = Term("everyone", "everyone"), Term("anything", "anything")
 ITSELF = Term("id", "id")
-AVERAGE, REST = Term("average user", "average user"), Term("rest", "rest")
+AVERAGE, COMMON, REST = Term("average user", "average user"), Term("common", "common"), Term("rest", "rest")
 
 
 @dataclass(frozen=True, eq=False)

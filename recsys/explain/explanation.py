@@ -31,8 +31,8 @@ class Part:
 
     Attributes:
         kind: By ``item``: ``taste`` (how the user fits this of the item), ``item bias`` or ``user bias``.
-            By ``user``: ``past item``, ``id``, ``feature``, ``average user`` or ``rest`` (what this of the user
-            gives), ``item bias`` or ``user bias``. By ``both``: the user's term and the item's.
+            By ``user``: ``past item``, ``id``, ``feature``, ``average user``, ``common`` or ``rest`` (what this of
+            the user gives), ``item bias`` or ``user bias``. By ``both``: the user's term and the item's.
         name: Of the feature or the past item.
         value: What it adds.
     """

@@ -27,7 +27,7 @@ FOR, AGAINST = "#0072B2", "#D55E00"
 SHOWN, LONGEST = 12, 34
 """Bars by themselves; letters of a label."""
 ID = {"taste": "this item itself", "id": "this customer's own taste", "item bias": "popularity"}
-WHOLE = {"average user": "what the average customer likes", "rest": "left by training"}
+WHOLE = {"average user": "what the average customer likes", "common": "all customers alike", "rest": "left by training"}
 
 
 def figure(explained: Explanation, by: By | None, titles: Titles, words: Titles) -> Figure:
@@ -121,6 +121,8 @@ def _bars(explained: Explanation, by: By | None, titles: Titles, words: Titles) 
 
 
 def _label(part: Part, titles: Titles, words: Titles) -> str:
+    if part.name == "common" and part.kind == "taste":
+        return "all items alike"
     if part.name == "id" and part.kind in ID:
         return ID[part.kind]
     if part.kind in WHOLE:

@@ -60,6 +60,7 @@ def _reasons(explained: Explanation, titles: Titles, words: Titles, bought: str)
         "everyone": lambda: "many customers choose it",
         "id": lambda: "customers who choose as you do like it",
         "feature": lambda: f"it suits customers like you ({_listed(_features(table.users, gain, words))})",
+        "common": lambda: "most customers like it",
         "average user": lambda: "most customers like it, and of your own taste we know nothing yet",
         "rest": lambda: "customers who choose as you do like it",
     }

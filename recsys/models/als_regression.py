@@ -22,6 +22,8 @@ import torch
 from torch import Tensor
 
 from recsys.data.features import FeatureTable, Matrix
+from recsys.explain.contributions import COMMON, Terms
+from recsys.explain.terms import feature_terms
 from recsys.models.als_solver import TALL
 from recsys.models.bags import Bag
 from recsys.models.base import Scores
@@ -58,6 +60,13 @@ class Regression:
         for transform, weight in zip(self.transforms, self.weights, strict=True):
             total += transform.apply(table[transform.name]) @ weight
         return total
+
+    def terms(self, table: FeatureTable, row: int) -> Terms:
+        """What `of` adds up for one row: what is said of every row, and its features."""
+        if not self.transforms:
+            return Terms.of((), np.empty((0, len(self.intercept))))
+        weights = [np.pad(w, ((0, 0), (0, 1))) for w in self.weights]
+        return Terms.of((COMMON,), self.intercept[None]) + feature_terms(self.transforms, weights, table, row)
 
     def arrays(self, side: str) -> Arrays:
         """For an artifact, names starting with ``side``."""

@@ -33,6 +33,8 @@ from recsys.data.dataset import Dataset
 from recsys.data.features import FeatureTable, Matrix
 from recsys.data.ids import IdMap
 from recsys.errors import ConfigError, DataError
+from recsys.explain.contributions import ITSELF, Contributions, Question, Terms, bilinear
+from recsys.explain.terms import average_user, least_squares, past_terms
 from recsys.models.als_regression import Design, Regression
 from recsys.models.als_solver import Interactions, Problem, gram, solve
 from recsys.models.als_training import Side, objective
@@ -162,6 +164,28 @@ class FittedFeatureALS(FittedModel):
         fields: dict[str, Any] = {**base, **{name: arrays[name] for name in PLAIN}}
         user, item = (Regression.from_arrays(side, arrays) for side in ("user", "item"))
         return cls(**fields, user_regression=user, item_regression=item)
+
+    def contributions(self, question: Question) -> Contributions:
+        """A user is solved exactly, so each past item and what features say of the user add a known part to them."""
+        says = self.item_regression.terms(question.shown_features(self.model), question.item)
+        items = Terms.of((ITSELF,), self.item_residuals[[question.item]]) + says
+        return bilinear(self._user_terms(question), items, [*self.item_factors.mean(axis=0), 0])
+
+    def _user_terms(self, question: Question) -> Terms:
+        data, person = question.dataset(self.model), self.user_factors[question.user]
+        history = self._history(data.matrix[[question.user]])
+        counts = self.learned[history.indices]
+        past, weight = history.indices[counts], history.data[counts].astype(np.float64)
+        says = self.user_regression.terms(data.user_features, question.user)
+        if not len(past):
+            return says.and_rest([*person, 0]) if self.user_regression.transforms else average_user(person)
+        learned, own = self.item_factors[self.learned].astype(np.float64), self.item_factors[past]
+        pull = float(self.config.penalty(torch.tensor([weight.sum()]), len(learned))[0])
+        gram = self.config.unobserved_weight * learned.T @ learned + pull * np.eye(learned.shape[1])
+        right = np.vstack([pull * says.vectors[:, :-1], own * weight[:, None]])
+        parts = least_squares(gram, own, weight, right)
+        said = Terms.of(says.terms, parts[: len(says.terms)])
+        return (said + past_terms(data.items.ids[past], parts[len(says.terms) :])).and_rest([*person, 0])
 
 
 @dataclass(frozen=True)

@@ -18,6 +18,7 @@ from recsys.models.blocks import fit_transforms
 from recsys.models.bpr import BPR
 from recsys.models.content import Content
 from recsys.models.ease import EASE
+from recsys.models.feature_als import FeatureALS
 from recsys.models.hybrid import HybridModel
 from recsys.models.item_knn import ItemKNN
 from recsys.models.popularity import Popularity
@@ -76,6 +77,8 @@ MODELS = [
     HybridModel(factors=6, epochs=2, user_id=False, user_blocks=()),
     VBPR(factors=4, visual_factors=3, epochs=2),
     DeepStyle(factors=4, epochs=2),
+    FeatureALS(factors=4, iterations=3),
+    FeatureALS(factors=4, iterations=3, blocks=(), user_blocks=()),
 ]
 
 
@@ -92,6 +95,39 @@ def test_parts_add_up_to_the_score(model, data: Dataset) -> None:
                 frame = explained.to_frame(by)
                 assert frame["value"].sum() == pytest.approx(explained.score, rel=1e-5, abs=1e-5)
                 assert not frame.duplicated(["kind", "name"]).any()
+
+
+def test_lightfms_parts_add_up_to_the_score(data: Dataset) -> None:
+    pytest.importorskip("lightfm")
+    from recsys.models.lightfm import LightFM
+
+    fitted = LightFM(factors=4, epochs=2).fit(data)
+    for user, item in (("user 2", "item 7"), (NOBODY, COLD)):
+        explained = explain(fitted, user, item, data)
+        assert {"look", "stock.price"} <= set(values(explained, "item", "taste"))
+        for by in VIEWS:
+            assert sum(p.value for p in explained.parts(by)) == pytest.approx(explained.score, rel=1e-5, abs=1e-5)
+
+
+class TestFeatureALS:
+    def test_a_past_items_part_is_what_the_score_gains_a_unit_of_its_right_side(self, data: Dataset) -> None:
+        """The normal equations by hand: A = a QᵀQ + l I + Σ w q qᵀ, part j = q_i A⁻¹ w_j q_j."""
+        fitted = FeatureALS(factors=4, iterations=2, user_blocks=(), blocks=(), regularization=0.05).fit(data)
+        row = np.log1p(data.matrix.toarray()[3]) / fitted.unit[0]
+        q = fitted.item_factors[fitted.learned].astype(float)
+        own = fitted.item_factors.astype(float) * row[:, None]
+        pull = 0.05 * (row.sum() + 0.1 * len(q))
+        a = 0.1 * q.T @ q + pull * np.eye(4) + own.T @ fitted.item_factors
+        part = own @ np.linalg.solve(a, fitted.item_factors[8].astype(float))
+        found = values(explain(fitted, "user 3", "item 8", data), "user", "past item")
+        # the model keeps float32
+        assert found == pytest.approx({f"item {j}": part[j] for j in np.flatnonzero(row)}, rel=1e-3, abs=1e-5)
+
+    def test_nothing_is_left_over(self, data: Dataset) -> None:
+        """Users are solved exactly, so past items and features of the user are all there is."""
+        explained = explain(FeatureALS(factors=4, iterations=2).fit(data), "user 3", "item 8", data)
+        assert {"past item", "feature", "common"} <= {p.kind for p in explained.parts("user")}
+        assert values(explained, "user", "rest").get("rest", 0.0) == pytest.approx(0, abs=1e-4)
 
 
 class TestHybrid:
