@@ -228,6 +228,34 @@ def similar(run: Path, items: tuple[str, ...], model: str, k: int, as_json: bool
 
 
 @main.command()
+@RUN
+@click.argument("user")
+@click.argument("item")
+@click.option("--model", default="hybrid", show_default=True, help="Which fitted model.")
+@click.option(
+    "--by",
+    type=click.Choice(["item", "user", "both"]),
+    help="What of the item, what of the user (such as past items), or every pair; default item where it has features.",
+)
+@click.option("--out", type=click.Path(path_type=Path), help="Picture to write: .svg or .png.")
+@JSON
+@example("stylerec explain runs/spring 00411 0108775015 --out why.svg")
+def explain(run: Path, user: str, item: str, model: str, by: Any, out: Path | None, as_json: bool) -> None:
+    """Say why an item is recommended to a user: two sentences, and the parts that add up to the score."""
+    from study.explaining import WORDS, explain_from, explanation_json, rows
+
+    explained, titles = explain_from(run, model, user, item)
+    if out is not None:
+        explained.draw(out, by, titles)
+        tell(f"picture in {out}")
+    if as_json:
+        click.echo(json.dumps(explanation_json(explained, titles, by), indent=1, ensure_ascii=False))
+        return
+    click.echo(f"{explained.to_text(titles, words=WORDS)}\n")
+    show([*rows(explained, titles, by), {"kind": "score", "name": "", "value": explained.score}], as_json=False)
+
+
+@main.command()
 @STUDY
 @OUT
 @JSON

@@ -24,7 +24,7 @@ from study.results import experiment_words
 
 ROOT = Path(__file__).resolve().parents[1]
 COMMANDS = [
-    "demo", "run", "check", "fit", "recommend", "similar", "evaluate", "simulate", "report",
+    "demo", "run", "check", "fit", "recommend", "similar", "explain", "evaluate", "simulate", "report",
     "style list", "style transfer", "style embed",
 ]  # fmt: skip
 
@@ -169,6 +169,24 @@ def test_similar_items_leave_the_item_itself_out(demo: Path) -> None:
     found = json.loads(stylerec("similar", demo / "run", item, "-k", 4, "--json").stdout)
     assert len(found) == 4
     assert item not in {row["item_id"] for row in found}
+
+
+@pytest.mark.parametrize("model", ["hybrid", "content", "als", "popularity"])
+def test_explain_adds_up_to_what_recommend_says(demo: Path, tmp_path: Path, model: str) -> None:
+    user = pd.read_parquet(demo / "run" / "interactions.parquet")["user_id"][0]
+    pd.DataFrame({"user_id": [user]}).to_csv(tmp_path / "users.csv", index=False)
+    asked = ("--model", model, "--json")
+    listed = json.loads(stylerec("recommend", demo / "run", "--users", tmp_path / "users.csv", "-k", 1, *asked).stdout)
+    item, score = listed[0]["item_id"], listed[0]["score"]
+    picture = tmp_path / "why.svg"
+    found = json.loads(stylerec("explain", demo / "run", user, item, *asked, "--by", "user", "--out", picture).stdout)
+    assert found["score"] == pytest.approx(score, rel=1e-5)
+    assert sum(part["value"] for part in found["parts"]) == pytest.approx(score, rel=1e-4, abs=1e-5)
+    assert found["text"].count(". ") >= 1
+    assert picture.read_bytes().startswith(b"<?xml")
+    titles = pd.read_parquet(demo / "run" / "catalog.parquet").set_index("item_id")["title"]
+    for part in found["parts"]:
+        assert part["kind"] != "past item" or part["title"] == titles[part["name"]]
 
 
 def test_simulate_again_with_another_effect(demo: Path) -> None:

@@ -27,6 +27,7 @@ FOR, AGAINST = "#0072B2", "#D55E00"
 SHOWN, LONGEST = 12, 34
 """Bars by themselves; letters of a label."""
 ID = {"taste": "this item itself", "id": "this customer's own taste", "item bias": "popularity"}
+BIASES = {"item bias": "popularity: ", "user bias": "user bias: "}
 WHOLE = {"average user": "what the average customer likes", "common": "all customers alike", "rest": "left by training"}
 
 
@@ -132,7 +133,7 @@ def _label(part: Part, titles: Titles, words: Titles) -> str:
     own, _, other = part.name.partition(" × ")
     if other:
         return f"{titles.get(own) or called(own, words)} × {called(other, words)}"
-    return f"{part.kind}: {called(part.name, words)}" if "bias" in part.kind else called(part.name, words)
+    return BIASES.get(part.kind, "") + called(part.name, words)
 
 
 def _short(text: str) -> str:
