@@ -275,6 +275,39 @@ def evaluate(study: Path, out: Path | None, as_json: bool) -> None:
 
 
 @main.command()
+@STUDY
+@click.option("--model", default="hybrid", show_default=True, help="Which model of the study.")
+@click.option(
+    "--trials",
+    type=click.IntRange(min=1),
+    default=30,
+    show_default=True,
+    help="In all, those of earlier calls included.",
+)
+@click.option("--folds", type=click.IntRange(min=1), default=2, show_default=True, help="Windows of time to judge by.")
+@OUT
+@JSON
+@example("stylerec tune study.toml --model hybrid --trials 30 --out runs/spring")
+def tune(study: Path, model: str, trials: int, folds: int, out: Path | None, as_json: bool) -> None:
+    """Look for better options of a model on the train side of the split, never on its test.
+
+    Called again it goes on where it stopped. Needs the extra `tune`.
+    """
+    from study.run import Study
+    from study.tune import importance_rows, trial_rows, tune_study
+
+    made = Study.create(study, out or Path("runs") / study.stem)
+    found = tune_study(made, model, trials=trials, folds=folds, say=tell)
+    if as_json:
+        click.echo(json.dumps(found.tuning.to_json(), indent=1, ensure_ascii=False))
+        return
+    show(trial_rows(found.tuning), as_json=False)
+    click.echo("")
+    show(importance_rows(found.tuning), as_json=False)
+    click.echo(f"\n{found.toml or 'no trial is better than the options of the study file; keep them'}")
+
+
+@main.command()
 @RUN
 @click.option("--users", type=click.IntRange(min=2), help="Customers in the simulated test; default as in the study.")
 @click.option(

@@ -6,7 +6,10 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import Protocol
+
+_SILENT: ContextVar[bool] = ContextVar("silent", default=False)
 
 
 class Advance(Protocol):
@@ -24,11 +27,28 @@ def progress(label: str, total: int) -> Iterator[Advance]:
         >>> with progress("encode", total=2) as advance:
         ...     advance(); advance(note="loss 0.1")
     """
-    if sys.stderr.isatty():
+    if _SILENT.get():
+        yield lambda steps=1, *, note="": None
+    elif sys.stderr.isatty():
         with _bar(label, total) as advance:
             yield advance
     else:
         yield _lines(label, total)
+
+
+@contextmanager
+def silenced() -> Iterator[None]:
+    """No progress from within: for what is done many times over by something that tells of its own.
+
+    Example:
+        >>> with silenced(), progress("fit", total=1) as advance:
+        ...     advance()
+    """
+    token = _SILENT.set(True)
+    try:
+        yield
+    finally:
+        _SILENT.reset(token)
 
 
 @contextmanager

@@ -24,7 +24,7 @@ from study.results import experiment_words
 
 ROOT = Path(__file__).resolve().parents[1]
 COMMANDS = [
-    "demo", "run", "check", "fit", "recommend", "similar", "explain", "evaluate", "simulate", "report",
+    "demo", "run", "check", "fit", "recommend", "similar", "explain", "evaluate", "tune", "simulate", "report",
     "style list", "style transfer", "style embed",
 ]  # fmt: skip
 

@@ -19,6 +19,7 @@ from evaluation.goals import GOALS
 from evaluation.metrics import METRICS, SHARES
 from evaluation.simulate import ABConfig
 from evaluation.splits import KINDS, SplitConfig
+from recsys.tuning.space import SPACES
 from study.config import CatalogConfig, EvaluationConfig, FeaturesConfig, InteractionsConfig, StudyConfig
 from style.guard import _BOUNDS, GuardConfig
 from style.look import Look, builtin_looks
@@ -150,6 +151,11 @@ def test_the_metrics_are_defined_as_in_the_code() -> None:
         for name, (counts, divided_by) in rows.items():
             assert measures[name].definition.startswith(counts), name
             assert measures[name].denominator == divided_by, name
+
+
+def test_the_ranges_of_tuning_are_those_searched() -> None:
+    rows = [tuple(cell.strip("`") for cell in row) for row in tables(TEXT["tune.md"])["model"]]
+    assert rows == [(kind, name, str(span)) for kind, space in SPACES.items() for name, span in space.items()]
 
 
 def test_the_lists_of_names_are_complete() -> None:

@@ -5,6 +5,8 @@ Source: Hu, Koren, Volinsky (2008), Collaborative Filtering for Implicit Feedbac
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar, Literal, Self
 
@@ -154,11 +156,8 @@ class ALS:
         Raises:
             DataError: No interaction has a positive weight, or the factors are not finite (raise ``regularization``).
         """
-        from threadpoolctl import threadpool_limits
-
         history = learnable(dataset)
-        # BLAS threads would contend with the solver's own, and change the last bits with their number.
-        with threadpool_limits(limits=1, user_api="blas"):
+        with _one_blas_thread():
             solver = _solver(self)
             users, items = fit_finite(solver, history, "raise regularization or lower alpha")
         return FittedALS(
@@ -188,6 +187,16 @@ def fit_finite(solver: Any, history: sp.csr_array, cure: str) -> tuple[Scores, S
     return users, items
 
 
+@contextmanager
+def _one_blas_thread() -> Iterator[None]:
+    """BLAS threads would contend with the solver's own, and change the last bits with their number."""
+    import implicit.cpu.als  # noqa: F401  (only a BLAS that is loaded can be limited)
+    from threadpoolctl import threadpool_limits
+
+    with threadpool_limits(limits=1, user_api="blas"):
+        yield
+
+
 def _solver(config: ALS) -> Any:
     # Imported here: it looks for a BLAS when imported, which costs users of other models time.
     from implicit.cpu.als import AlternatingLeastSquares
@@ -204,11 +213,9 @@ def _solver(config: ALS) -> Any:
 
 def _solve(config: ALS, rows: sp.csr_array, factors: Scores) -> Scores:
     """(n, factors) exact factors of ``rows`` given the other side's; the problem is the same on both sides."""
-    from threadpoolctl import threadpool_limits
-
     if not rows.shape[0]:
         return np.empty((0, config.factors), np.float32)
-    with threadpool_limits(limits=1, user_api="blas"):
+    with _one_blas_thread():
         solver = _solver(config)
         solver.item_factors = factors
         try:
