@@ -101,6 +101,7 @@ def compare(dims: int) -> dict[str, Any]:
     data, test = shop(dims)
     print(f"{dims} dense dimensions, {len(data.user_idx)} interactions")
     options: dict[str, Any] = {"factors": FACTORS, "history": False, "max_dims": max(dims, 1), "whitening": 0.0}
+    options |= {"id_dropout": 0.0, "l2": 0.1, "l2_features": 10.0}
     theirs, mine = peer(data, test, EPOCHS), ours(data, test, options)
     n, goal = len(data.user_idx), theirs[-1][1]
     reached = next((seconds for seconds, quality in mine if quality >= goal), float("nan"))
