@@ -16,11 +16,12 @@ from recsys.errors import StylerecError
 P = ParamSpec("P")
 R = TypeVar("R")
 
-STUDY = click.argument("study", type=click.Path(path_type=Path))
-RUN = click.argument("run", type=click.Path(path_type=Path))
-OUT = click.option(
-    "--out", type=click.Path(path_type=Path), help="Study folder; default runs/<name of the study file>."
-)
+PATH = click.Path(path_type=Path)
+STUDY = click.argument("study", type=PATH)
+RUN = click.argument("run", type=PATH)
+OUT = click.option("--out", type=PATH, help="Study folder; default runs/<name of the study file>.")
+MODEL = click.option("--model", default="hybrid", show_default=True, help="Which fitted model.")
+K = click.option("-k", type=click.IntRange(min=1), default=10, show_default=True, help="List length.")
 JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON instead of a table.")
 
 MINIMAL = """
@@ -32,7 +33,6 @@ A minimal study file:
   [interactions]
   path = "purchases.csv"      # user_id, item_id, timestamp
 """
-
 
 OWN_LOOK = """
 \b
@@ -87,10 +87,15 @@ def tell(line: str) -> None:
     click.echo(line, err=True)
 
 
+def tell_json(found: Any) -> None:
+    """Results, for programs."""
+    click.echo(json.dumps(found, indent=1, ensure_ascii=False, default=str))
+
+
 def show(rows: Sequence[dict[str, Any]], as_json: bool) -> None:
     """Print rows as JSON or as a table."""
     if as_json:
-        click.echo(json.dumps(list(rows), indent=1, ensure_ascii=False, default=str))
+        tell_json(list(rows))
         return
     from study.show import table
 
@@ -105,7 +110,7 @@ def main(debug: bool) -> None:
 
 
 @main.command()
-@click.option("--out", type=click.Path(path_type=Path), default=Path("demo"), show_default=True, help="Where to write.")
+@click.option("--out", type=PATH, default=Path("demo"), show_default=True, help="Where to write.")
 @click.option("--items", type=click.IntRange(min=20), default=240, show_default=True, help="Products to draw.")
 @click.option("--users", type=click.IntRange(min=20), default=500, show_default=True, help="Customers to simulate.")
 @click.option("--seed", type=click.IntRange(min=0), default=7, show_default=True, help="Of everything random.")
@@ -136,7 +141,7 @@ def run(study: Path, out: Path | None, as_json: bool) -> None:
     from study.results import headline, metrics
     from study.run import Study, run_stages
 
-    made = Study.create(study, out or Path("runs") / study.stem)
+    made = Study.create(study, out)
     run_stages(made, ALL, say=tell)
     click.echo(json.dumps(metrics(made.folder), ensure_ascii=False) if as_json else headline(made.folder))
 
@@ -151,7 +156,10 @@ def check(study: Path, strict: bool, as_json: bool) -> None:
     from study.check import check_study
 
     found = check_study(study)
-    click.echo(json.dumps(found.to_json(), indent=1, ensure_ascii=False) if as_json else found.to_text())
+    if as_json:
+        tell_json(found.to_json())
+    else:
+        click.echo(found.to_text())
     if strict and not found.is_clean:
         sys.exit(1)
 
@@ -165,25 +173,20 @@ def fit(study: Path, out: Path | None) -> None:
     from study.chain import FITTING
     from study.run import Study, run_stages
 
-    made = Study.create(study, out or Path("runs") / study.stem)
+    made = Study.create(study, out)
     run_stages(made, FITTING, say=tell)
     click.echo(f"models: {', '.join(sorted(made.config.make_models()))} in {made.folder / 'models'}")
 
 
 @main.command()
 @RUN
-@click.option("--model", default="hybrid", show_default=True, help="Which fitted model.")
-@click.option("--users", type=click.Path(path_type=Path), help="CSV with a user_id column; default: every user.")
-@click.option("-k", type=click.IntRange(min=1), default=10, show_default=True, help="List length.")
-@click.option(
-    "--look",
-    default="original",
-    show_default=True,
-    help="How to show items: a look, `best` for each user, or original.",
-)
+@MODEL
+@click.option("--users", type=PATH, help="CSV with a user_id column; default: every user.")
+@K
+@click.option("--look", default="original", show_default=True, help="A look, `best` for each user, or original.")
 @click.option("--skip-unknown", is_flag=True, help="Leave out users the model does not know instead of refusing.")
 @click.option("--include-seen", is_flag=True, help="Also recommend what the user already bought.")
-@click.option("--out", type=click.Path(path_type=Path), help="CSV to write; default standard output.")
+@click.option("--out", type=PATH, help="CSV to write; default standard output.")
 @JSON
 @example("stylerec recommend runs/spring --model hybrid --users users.csv -k 20 --out recs.csv")
 def recommend(
@@ -216,8 +219,8 @@ def recommend(
 @main.command()
 @RUN
 @click.argument("items", nargs=-1, required=True)
-@click.option("--model", default="hybrid", show_default=True, help="Which fitted model.")
-@click.option("-k", type=click.IntRange(min=1), default=10, show_default=True, help="List length.")
+@MODEL
+@K
 @JSON
 @example("stylerec similar runs/spring 0108775015 -k 5")
 def similar(run: Path, items: tuple[str, ...], model: str, k: int, as_json: bool) -> None:
@@ -231,13 +234,13 @@ def similar(run: Path, items: tuple[str, ...], model: str, k: int, as_json: bool
 @RUN
 @click.argument("user")
 @click.argument("item")
-@click.option("--model", default="hybrid", show_default=True, help="Which fitted model.")
+@MODEL
 @click.option(
     "--by",
     type=click.Choice(["item", "user", "both"]),
     help="What of the item, what of the user (such as past items), or every pair; default item where it has features.",
 )
-@click.option("--out", type=click.Path(path_type=Path), help="Picture to write: .svg or .png.")
+@click.option("--out", type=PATH, help="Picture to write: .svg or .png.")
 @JSON
 @example("stylerec explain runs/spring 00411 0108775015 --out why.svg")
 def explain(run: Path, user: str, item: str, model: str, by: Any, out: Path | None, as_json: bool) -> None:
@@ -249,7 +252,7 @@ def explain(run: Path, user: str, item: str, model: str, by: Any, out: Path | No
         explained.draw(out, by, titles)
         tell(f"picture in {out}")
     if as_json:
-        click.echo(json.dumps(explanation_json(explained, titles, by), indent=1, ensure_ascii=False))
+        tell_json(explanation_json(explained, titles, by))
         return
     click.echo(f"{explained.to_text(titles, words=WORDS)}\n")
     show([*rows(explained, titles, by), {"kind": "score", "name": "", "value": explained.score}], as_json=False)
@@ -269,7 +272,7 @@ def evaluate(study: Path, out: Path | None, as_json: bool) -> None:
     from study.results import offline_ranking, offline_rows
     from study.run import Study, run_stages
 
-    made = Study.create(study, out or Path("runs") / study.stem)
+    made = Study.create(study, out)
     run_stages(made, OFFLINE_CHAIN, say=tell)
     show(offline_rows(made.folder) if as_json else offline_ranking(made.folder), as_json)
 
@@ -278,11 +281,7 @@ def evaluate(study: Path, out: Path | None, as_json: bool) -> None:
 @STUDY
 @click.option("--model", default="hybrid", show_default=True, help="Which model of the study.")
 @click.option(
-    "--trials",
-    type=click.IntRange(min=1),
-    default=30,
-    show_default=True,
-    help="In all, those of earlier calls included.",
+    "--trials", type=click.IntRange(min=1), default=30, show_default=True, help="With those of earlier calls."
 )
 @click.option("--folds", type=click.IntRange(min=1), default=2, show_default=True, help="Windows of time to judge by.")
 @OUT
@@ -296,10 +295,10 @@ def tune(study: Path, model: str, trials: int, folds: int, out: Path | None, as_
     from study.run import Study
     from study.tune import importance_rows, trial_rows, tune_study
 
-    made = Study.create(study, out or Path("runs") / study.stem)
+    made = Study.create(study, out)
     found = tune_study(made, model, trials=trials, folds=folds, say=tell)
     if as_json:
-        click.echo(json.dumps(found.tuning.to_json(), indent=1, ensure_ascii=False))
+        tell_json(found.tuning.to_json())
         return
     show(trial_rows(found.tuning), as_json=False)
     click.echo("")
@@ -310,9 +309,7 @@ def tune(study: Path, model: str, trials: int, folds: int, out: Path | None, as_
 @main.command()
 @RUN
 @click.option("--users", type=click.IntRange(min=2), help="Customers in the simulated test; default as in the study.")
-@click.option(
-    "--style-effect", type=float, help="Effect to assume on the log-odds of a click; default as in the study."
-)
+@click.option("--style-effect", type=float, help="Assumed, on the log-odds of a click; default as in the study.")
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Of the simulation.")
 @JSON
 @example("stylerec simulate runs/spring --users 50000 --style-effect 0.05")
@@ -323,7 +320,7 @@ def simulate(run: Path, users: int | None, style_effect: float | None, seed: int
 
     experiment = rehearse(run, users=users, style_effect=style_effect, seed=seed)
     if as_json:
-        click.echo(json.dumps(experiment, indent=1, ensure_ascii=False))
+        tell_json(experiment)
         return
     show(experiment_rows(experiment), as_json=False)
     click.echo(f"\n{experiment_words(experiment)}")
@@ -357,22 +354,10 @@ def style_list(commercial: bool, offline: bool, as_json: bool) -> None:
 
 
 @style.command(epilog=OWN_LOOK)
-@click.argument("images", type=click.Path(path_type=Path))
-@click.option(
-    "--look",
-    "looks",
-    multiple=True,
-    default=("retro",),
-    show_default=True,
-    help="A built-in look; may be repeated.",
-)
-@click.option(
-    "--looks",
-    "looks_file",
-    type=click.Path(path_type=Path),
-    help="TOML with looks of your own: [name] tables.",
-)
-@click.option("--out", type=click.Path(path_type=Path), required=True, help="Folder to write to.")
+@click.argument("images", type=PATH)
+@click.option("--look", "looks", multiple=True, default=("retro",), show_default=True, help="Built in; repeatable.")
+@click.option("--looks", "looks_file", type=PATH, help="TOML with looks of your own: [name] tables.")
+@click.option("--out", type=PATH, required=True, help="Folder to write to.")
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Of grain and jitter.")
 @JSON
 @example("stylerec style transfer photos/ --look retro --look minimalist --out restyled/")
@@ -386,21 +371,11 @@ def transfer(
 
 
 @style.command()
-@click.argument("images", type=click.Path(path_type=Path))
+@click.argument("images", type=PATH)
 @click.option(
-    "--encoder",
-    "encoders",
-    multiple=True,
-    default=("efficientnet-lite0",),
-    show_default=True,
-    help="May be repeated.",
+    "--encoder", "encoders", multiple=True, default=("efficientnet-lite0",), show_default=True, help="Repeatable."
 )
-@click.option(
-    "--out",
-    type=click.Path(path_type=Path),
-    required=True,
-    help="Folder to write to: <encoder>.npy, .json, items.csv.",
-)
+@click.option("--out", type=PATH, required=True, help="Folder to write to: <encoder>.npy, .json, items.csv.")
 @JSON
 @example("stylerec style embed photos/ --encoder gram --out features/")
 def embed(images: Path, encoders: tuple[str, ...], out: Path, as_json: bool) -> None:

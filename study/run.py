@@ -35,9 +35,10 @@ class Study:
     source: Path | None = None
 
     @classmethod
-    def create(cls, study_file: Path, out: Path) -> Study:
-        """Begin (or take up) a study."""
+    def create(cls, study_file: Path, out: Path | None = None) -> Study:
+        """Begin (or take up) a study in ``out``; None: runs/<name of the study file>."""
         config = read_study(study_file)
+        out = Path("runs") / study_file.stem if out is None else out
         return cls(config, StudyFolder.create(out), study_file.resolve().parent, study_file)
 
     @classmethod

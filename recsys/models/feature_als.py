@@ -20,172 +20,27 @@ Koren (2021), Revisiting the Performance of iALS on Item Recommendation Benchmar
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
-from typing import Any, ClassVar, Literal, Self, TypeVar
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import ClassVar, Literal
 
 import numpy as np
-import numpy.typing as npt
 import scipy.sparse as sp
 import torch
 
 from recsys.data.dataset import Dataset
 from recsys.data.features import FeatureTable, Matrix
-from recsys.data.ids import IdMap
 from recsys.errors import ConfigError, DataError
-from recsys.explain.contributions import ITSELF, Contributions, Question, Terms, bilinear
-from recsys.explain.terms import average_user, least_squares, past_terms
 from recsys.models.als_regression import Design, Regression
-from recsys.models.als_solver import Interactions, Problem, gram, solve
+from recsys.models.als_solver import Interactions
 from recsys.models.als_training import Side, objective
-from recsys.models.base import Scores
 from recsys.models.blocks import BlockTransform, check_block_options, fit_transforms
 from recsys.models.crew import Crew, crew
-from recsys.models.fitted import Arrays, FittedModel, as_seen, evidence, fitted_base
-from recsys.models.folding import mean_of, take_rows
+from recsys.models.fitted import fitted_base
+from recsys.models.fitted_feature_als import CONFIDENCE, FittedFeatureALS, checked, confidences, everyone
+from recsys.models.options import DEVICES, check_choice, check_counts, check_not_negative, check_positive, torch_device
 from recsys.progress import progress
-from recsys.topk import Ints, Mask
-
-PLAIN = ("user_factors", "item_factors", "item_residuals", "learned", "unit", "losses")
-CONFIDENCE: dict[str, Callable[[npt.NDArray[np.float32]], npt.NDArray[Any]]] = {"linear": np.positive, "log": np.log1p}
-F = TypeVar("F", bound="FittedFeatureALS")
-
-
-@dataclass(frozen=True, eq=False)
-class FittedFeatureALS(FittedModel):
-    """User and item factors and the regressions that they lean on.
-
-    Attributes:
-        user_factors: (n_users, factors) p_u; without history what features say, else the average user's.
-        item_factors: (n_items, factors) q_i.
-        item_residuals: (n_items, factors) q_i beyond what its features said when it was learned; 0 if it was not.
-        learned: (n_items,) bool, items that had interactions when they were learned.
-        unit: (1,) mean confidence of an interaction before it was made 1.
-        losses: (iterations + 1,) the objective after users were solved.
-        user_regression: B.
-        item_regression: C.
-    """
-
-    model: ClassVar[str] = "feature-als"
-    user_factors: Scores
-    item_factors: Scores
-    item_residuals: Scores
-    learned: Mask
-    unit: npt.NDArray[np.float64]
-    losses: npt.NDArray[np.float64]
-    user_regression: Regression
-    item_regression: Regression
-
-    def with_item_features(self, table: FeatureTable) -> FittedFeatureALS:
-        """The same users and regression looking at other pictures: items move as far as the regression says.
-
-        Raises:
-            DataError: A block is missing or has other columns.
-            UnknownIdError: The table lacks an item.
-        """
-        return replace(self, item_factors=self.item_residuals + self.item_regression.of(table.align(self.items)))
-
-    def partial_fit(self, dataset: Dataset) -> Self:
-        """The same regressions and learned items beside other users, items and interactions.
-
-        All users are solved anew from the dataset; then items that were not learned before and now have
-        interactions, for those users; then users again. Learned items stay where they are, so that what was
-        computed of them stays valid. With the dataset fitted on nothing changes.
-
-        Raises:
-            DataError: A block is missing or has other columns.
-        """
-        history = self._history(dataset.matrix)
-        bought = np.bincount(history.indices, minlength=history.shape[1]) > 0
-        old = self.items.positions(dataset.items.ids)
-        learned: Mask = (old >= 0) & self.learned[old]
-        residuals = take_rows(self.item_residuals, old)
-        items = residuals + self.item_regression.of(dataset.item_features)
-        new, says = bought & ~learned, self.user_regression.of(dataset.user_features)
-        with crew() as workers:
-            people = self._solved_users(history, items, learned | bought, says, workers)
-            if new.any():
-                active = np.diff(history.indptr) > 0
-                buyers = sp.csr_array(history[active][:, new].T)
-                solved = _solved(self.config, buyers, people[active], items[new], workers)
-                residuals[new], items[new] = solved - items[new], solved
-                people = self._solved_users(history, items, learned | bought, says, workers)
-        made: dict[str, Any] = {
-            "user_factors": people,
-            "item_factors": items,
-            "item_residuals": residuals,
-            "learned": learned | bought,
-        }
-        return _checked(replace(self, **fitted_base(self.config, dataset), **made))
-
-    def _with_users(self, users: IdMap, history: sp.csr_array) -> Self:
-        says = np.tile(self.user_regression.intercept, (len(users), 1))  # of strangers no features are known
-        average = mean_of(self.user_factors, self._has_history)
-        with crew() as workers:
-            people = self._solved_users(self._history(history), self.item_factors, self.learned, says, workers, average)
-        return replace(self, users=users, seen=as_seen(history), user_factors=people)
-
-    def _history(self, weights: sp.csr_array) -> sp.csr_array:
-        history = _confidences(self.config, weights)
-        history.data /= np.float32(self.unit[0])
-        return history
-
-    def _solved_users(
-        self,
-        history: sp.csr_array,
-        items: Scores,
-        counting: Mask,
-        says: Scores,
-        workers: Crew,
-        average: Scores | None = None,
-    ) -> Scores:
-        """(n_users, factors) users solved against the items that count; see `_everyone` for those without any."""
-        known = sp.csr_array(history[:, counting])
-        people = _solved(self.config, known, items[counting], says, workers)
-        return _everyone(people, self.user_regression, np.diff(known.indptr) > 0, average)
-
-    def _score_block(self, user_idx: Ints) -> Scores:
-        return self.user_factors[user_idx] @ self.item_factors.T
-
-    def _item_vectors(self) -> Scores:
-        return self.item_factors
-
-    def _user_vectors(self) -> Scores:
-        return self.user_factors
-
-    def arrays(self) -> Arrays:
-        """Factors and both regressions."""
-        own: Arrays = {name: getattr(self, name) for name in PLAIN}
-        return own | self.user_regression.arrays("user") | self.item_regression.arrays("item")
-
-    @classmethod
-    def from_arrays(cls, base: Mapping[str, Any], arrays: Mapping[str, npt.NDArray[Any]]) -> Self:
-        """The inverse of `arrays`."""
-        fields: dict[str, Any] = {**base, **{name: arrays[name] for name in PLAIN}}
-        user, item = (Regression.from_arrays(side, arrays) for side in ("user", "item"))
-        return cls(**fields, user_regression=user, item_regression=item)
-
-    def contributions(self, question: Question) -> Contributions:
-        """A user is solved exactly, so each past item and what features say of the user add a known part to them."""
-        says = self.item_regression.terms(question.shown_features(self.model), question.item)
-        items = Terms.of((ITSELF,), self.item_residuals[[question.item]]) + says
-        return bilinear(self._user_terms(question), items, [*self.item_factors.mean(axis=0), 0])
-
-    def _user_terms(self, question: Question) -> Terms:
-        data, person = question.dataset(self.model), self.user_factors[question.user]
-        history = self._history(data.matrix[[question.user]])
-        counts = self.learned[history.indices]
-        past, weight = history.indices[counts], history.data[counts].astype(np.float64)
-        says = self.user_regression.terms(data.user_features, question.user)
-        if not len(past):
-            return says.and_rest([*person, 0]) if self.user_regression.transforms else average_user(person)
-        learned, own = self.item_factors[self.learned].astype(np.float64), self.item_factors[past]
-        pull = float(self.config.penalty(torch.tensor([weight.sum()]), len(learned))[0])
-        gram = self.config.unobserved_weight * learned.T @ learned + pull * np.eye(learned.shape[1])
-        right = np.vstack([pull * says.vectors[:, :-1], own * weight[:, None]])
-        parts = least_squares(gram, own, weight, right)
-        said = Terms.of(says.terms, parts[: len(says.terms)])
-        return (said + past_terms(data.items.ids[past], parts[len(says.terms) :])).and_rest([*person, 0])
+from recsys.topk import Mask
 
 
 @dataclass(frozen=True)
@@ -240,20 +95,13 @@ class FeatureALS:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        for name, known in (("confidence", CONFIDENCE), ("device", ("auto", "cpu", "cuda"))):
-            if getattr(self, name) not in known:
-                raise ConfigError(f"{name} must be one of {', '.join(known)}, got {getattr(self, name)!r}")
-        for name in ("factors", "iterations"):
-            if getattr(self, name) < 1:
-                raise ConfigError(f"{name} must be >= 1, got {getattr(self, name)}")
+        check_choice(self, "confidence", CONFIDENCE)
+        check_choice(self, "device", DEVICES)
+        check_counts(self, "factors", "iterations")
+        check_positive(self, "regularization", "feature_l2")
+        check_not_negative(self, "unobserved_weight", "frequency_scaling")
         if self.cg_steps < 0:
             raise ConfigError(f"cg_steps must be >= 0, got {self.cg_steps}; 0 solves directly")
-        for name in ("regularization", "feature_l2"):
-            if not 0 < getattr(self, name) < np.inf:
-                raise ConfigError(f"{name} must be > 0, got {getattr(self, name)}")
-        for name in ("unobserved_weight", "frequency_scaling"):
-            if not 0 <= getattr(self, name) < np.inf:
-                raise ConfigError(f"{name} must be >= 0, got {getattr(self, name)}")
         if self.early_stop is not None and not 0 <= self.early_stop < 1:
             raise ConfigError(f"early_stop must be in [0, 1), got {self.early_stop}; omit it to run all iterations")
         check_block_options(self.weights, self.max_dims, self.whitening)
@@ -266,7 +114,7 @@ class FeatureALS:
             DataError: A named block is missing, no interaction has a positive weight, or one is not finite.
         """
         with crew() as workers:
-            return _Fit(self, dataset, _device(self.device), workers).run()
+            return _Fit(self, dataset, torch_device(self.device), workers).run()
 
     def penalty(self, mass: torch.Tensor, n_others: int) -> torch.Tensor:
         """(n,) l of rows whose interactions with ``n_others`` weigh so much."""
@@ -279,7 +127,7 @@ class _Fit:
 
     def __init__(self, config: FeatureALS, dataset: Dataset, device: torch.device, workers: Crew) -> None:
         self.config, self.dataset, self.device, self.workers = config, dataset, device, workers
-        history = _confidences(config, dataset.matrix)
+        history = confidences(config, dataset.matrix)
         if not history.nnz:
             raise DataError("no interaction has a positive weight; there is nothing to learn from")
         self.unit = history.data.mean(dtype=np.float64)
@@ -308,10 +156,10 @@ class _Fit:
         learned[self.items] = True
         people = user_regression.of(data.user_features)
         people[self.users] = user.factors.cpu().numpy()
-        return _checked(
+        return checked(
             FittedFeatureALS(
                 **fitted_base(c, data),
-                user_factors=_everyone(people, user_regression, self.active),
+                user_factors=everyone(people, user_regression, self.active),
                 item_factors=says + residuals,
                 item_residuals=residuals,
                 learned=learned,
@@ -355,49 +203,8 @@ class _Fit:
         return [*losses, objective(user, item)]
 
 
-def _solved(c: FeatureALS, matrix: sp.csr_array, other: Scores, prior: Scores, workers: Crew) -> Scores:
-    """(n, factors) exact solutions for rows of (n, n_others) confidences, the other side given."""
-    device = _device(c.device)
-    rows = Interactions.of(matrix, factors=c.factors, device=device)
-    others = torch.from_numpy(other).to(device)
-    penalty, pull = c.penalty(rows.mass, matrix.shape[1]), torch.from_numpy(prior).to(device)
-    problem = Problem(others, gram(others, workers), penalty, pull, c.unobserved_weight)
-    x, _ = solve(rows, problem, workers)
-    return x.cpu().numpy()
-
-
-def _confidences(config: FeatureALS, weights: sp.csr_array) -> sp.csr_array:
-    """(n_users, n_items) float32 CSR of positive confidences, before their mean is made 1."""
-    matrix = evidence(weights)
-    matrix.data = CONFIDENCE[config.confidence](matrix.data).astype(np.float32)
-    return matrix
-
-
 def _regression(side: Side, transforms: tuple[BlockTransform, ...], blocks: list[Matrix]) -> Regression:
     if side.ridge is None:
         return Regression((), (), np.zeros(side.factors.shape[1], np.float32))
     intercept, weights = side.ridge.design.split(side.weights, blocks)
     return Regression(transforms, weights, intercept)
-
-
-def _everyone(people: Scores, regression: Regression, active: Mask, average: Scores | None = None) -> Scores:
-    """Users, those without history being what features say or, where there are none, average (None: of ``people``)."""
-    if regression.transforms or active.all():
-        return people
-    average = mean_of(people, active) if average is None else average
-    return np.where(active[:, None], people, average)
-
-
-def _checked(fitted: F) -> F:
-    if not (np.isfinite(fitted.user_factors).all() and np.isfinite(fitted.item_factors).all()):
-        raise DataError(
-            f"the factors are not finite; raise regularization ({fitted.config.regularization}) "
-            "or look for extreme weights in the interactions"
-        )
-    return fitted
-
-
-def _device(name: str) -> torch.device:
-    if name == "cuda" and not torch.cuda.is_available():
-        raise ConfigError("device is cuda, but torch sees no GPU; use device = 'auto' or 'cpu'")
-    return torch.device("cuda" if name == "auto" and torch.cuda.is_available() else "cpu" if name == "auto" else name)

@@ -22,6 +22,7 @@ from recsys.models import artifacts
 from recsys.models.base import Scores
 from recsys.models.requests import (
     OnUnknown,
+    allowed_mask,
     as_ids,
     as_recommendations,
     check_index,
@@ -133,7 +134,7 @@ class FittedModel(ABC):
             UnknownIdError: A user or item is unknown.
         """
         user_idx = known_index(self.users, users, "users", on_unknown)
-        allowed = self._allowed(allow, deny)
+        allowed = allowed_mask(self.items, allow, deny)
         found, best = self.top_items(user_idx, k=k, exclude_seen=exclude_seen, allowed=allowed)
         return as_recommendations(self.users.ids[user_idx], self.items, found, best)
 
@@ -260,16 +261,6 @@ class FittedModel(ABC):
     @cached_property
     def _item_order(self) -> Ints:
         return hash_order(self.items)
-
-    def _allowed(self, allow: Iterable[str] | None, deny: Iterable[str] | None) -> Mask | None:
-        if allow is None and deny is None:
-            return None
-        mask = np.full(len(self.items), allow is None)
-        if allow is not None:
-            mask[self.items.encode(as_ids(allow, "allow"))] = True
-        if deny is not None:
-            mask[self.items.encode(as_ids(deny, "deny"))] = False
-        return mask
 
 
 def fitted_base(config: Any, dataset: Dataset) -> dict[str, Any]:

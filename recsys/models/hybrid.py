@@ -36,6 +36,14 @@ from recsys.models.crew import one_thread
 from recsys.models.fitted_hybrid import FittedHybrid, fitted_hybrid, history_of, normalised
 from recsys.models.losses import LOSSES
 from recsys.models.optimisers import OPTIMISERS
+from recsys.models.options import (
+    DEVICES,
+    check_choice,
+    check_counts,
+    check_not_negative,
+    check_positive,
+    torch_device,
+)
 from recsys.models.tower import Tower
 from recsys.models.training import Trainer
 from recsys.models.validation import Holdout, Patience
@@ -124,26 +132,16 @@ class HybridModel:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        for name, known in (
-            ("loss", (*LOSSES, "warp-kos")),
-            ("optimiser", OPTIMISERS),
-            ("device", ("auto", "cpu", "cuda")),
-        ):
-            if getattr(self, name) not in known:
-                raise ConfigError(f"{name} must be one of {', '.join(known)}, got {getattr(self, name)!r}")
-        for name in ("factors", "epochs", "batch_size", "negatives", "kos_k", "patience"):
-            if getattr(self, name) < 1:
-                raise ConfigError(f"{name} must be >= 1, got {getattr(self, name)}")
+        check_choice(self, "loss", (*LOSSES, "warp-kos"))
+        check_choice(self, "optimiser", OPTIMISERS)
+        check_choice(self, "device", DEVICES)
+        check_counts(self, "factors", "epochs", "batch_size", "negatives", "kos_k", "patience")
+        check_positive(self, "learning_rate", "bias_learning_rate")
+        check_not_negative(self, "l2", "l2_features")
         if self.folds < 2:
             raise ConfigError(f"folds must be >= 2, got {self.folds}; history=False does without")
         if self.kos_n < self.kos_k:
             raise ConfigError(f"kos_n must be >= kos_k ({self.kos_k}), got {self.kos_n}")
-        for name in ("learning_rate", "bias_learning_rate"):
-            if not 0 < getattr(self, name) < np.inf:
-                raise ConfigError(f"{name} must be > 0, got {getattr(self, name)}")
-        for name in ("l2", "l2_features"):
-            if not 0 <= getattr(self, name) < np.inf:
-                raise ConfigError(f"{name} must be >= 0, got {getattr(self, name)}")
         if not 0 <= self.id_dropout <= 1:
             raise ConfigError(f"id_dropout must be in [0, 1], got {self.id_dropout}")
         if not 0 <= self.validation < 1:
@@ -185,7 +183,7 @@ class HybridModel:
             ConfigError: As `fit`.
             DataError: As `fit`.
         """
-        device, history = _device(self.device), history_of(dataset.matrix)
+        device, history = torch_device(self.device), history_of(dataset.matrix)
         self._check_raw(dataset)
         if history.nnz == 0:
             raise DataError("no interaction has a positive weight; there is nothing to learn from")
@@ -260,9 +258,3 @@ class HybridModel:
 
 def _numpy(tensor: torch.Tensor) -> Scores:
     return tensor.detach().cpu().numpy().copy()
-
-
-def _device(name: str) -> torch.device:
-    if name == "cuda" and not torch.cuda.is_available():
-        raise ConfigError("device is cuda, but torch sees no GPU; use device = 'auto' or 'cpu'")
-    return torch.device("cuda" if name == "auto" and torch.cuda.is_available() else "cpu" if name == "auto" else name)

@@ -31,6 +31,7 @@ from recsys.models.blocks import BlockTransform, check_block_options, fit_transf
 from recsys.models.fitted import Arrays, FittedModel, as_seen, fitted_base, learnable, with_average_user
 from recsys.models.folding import place, place_items, take_rows
 from recsys.models.matrices import for_cython
+from recsys.models.options import check_counts, check_not_negative
 from recsys.progress import progress
 from recsys.retrieval.factors import Factors
 from recsys.topk import Ints
@@ -231,16 +232,12 @@ class LightFM:
     def __post_init__(self) -> None:
         if self.loss not in LOSSES:
             raise ConfigError(unknown_name("loss", self.loss, LOSSES))
-        for name in ("factors", "epochs", "max_sampled", "kos_k", "kos_n"):
-            if getattr(self, name) < 1:
-                raise ConfigError(f"{name} must be >= 1, got {getattr(self, name)}")
+        check_counts(self, "factors", "epochs", "max_sampled", "kos_k", "kos_n")
         if self.kos_k > self.kos_n:
             raise ConfigError(f"kos_k must be <= kos_n, got {self.kos_k} of {self.kos_n}")
         if not 0 < self.learning_rate < np.inf:
             raise ConfigError(f"learning_rate must be > 0, got {self.learning_rate}; the default is .05")
-        for name in ("item_l2", "user_l2"):
-            if not 0 <= getattr(self, name) < np.inf:
-                raise ConfigError(f"{name} must be >= 0, got {getattr(self, name)}")
+        check_not_negative(self, "item_l2", "user_l2")
         check_block_options(self.weights, self.max_dims, self.whitening)
 
     def fit(self, dataset: Dataset) -> FittedLightFM:

@@ -13,7 +13,7 @@ import scipy.sparse as sp
 from recsys.data.ids import IdMap
 from recsys.data.recommendations import Recommendations
 from recsys.errors import ConfigError, DataError, UnknownIdError, unknown_name
-from recsys.topk import Floats, Ints
+from recsys.topk import Floats, Ints, Mask
 
 OnUnknown = Literal["raise", "warn", "skip"]
 """What to do with an id the model does not know: refuse, leave it out with a warning, or leave it out."""
@@ -26,6 +26,26 @@ def as_ids(ids: Iterable[str], name: str) -> npt.NDArray[Any]:
     if isinstance(ids, str):
         raise DataError(f"{name} must be a list of ids, got the single string {ids!r}; write [{ids!r}]")
     return ids if isinstance(ids, np.ndarray) else np.array(list(ids), dtype=object)
+
+
+def allowed_mask(items: IdMap, allow: Iterable[str] | None, deny: Iterable[str] | None) -> Mask | None:
+    """(n_items,) what may be listed: ``allow`` (None: all) without ``deny``; None where everything may.
+
+    Raises:
+        UnknownIdError: An item is unknown.
+
+    Example:
+        >>> allowed_mask(IdMap.of(["a", "b", "c"]), ["a", "b"], ["b"])
+        array([ True, False, False])
+    """
+    if allow is None and deny is None:
+        return None
+    mask = np.full(len(items), allow is None)
+    if allow is not None:
+        mask[items.encode(as_ids(allow, "allow"))] = True
+    if deny is not None:
+        mask[items.encode(as_ids(deny, "deny"))] = False
+    return mask
 
 
 def known_index(ids: IdMap, wanted: Iterable[str], name: str, on_unknown: OnUnknown, *, depth: int = 2) -> Ints:

@@ -23,7 +23,7 @@ from recsys.data.ids import IdMap
 from recsys.data.recommendations import Recommendations
 from recsys.errors import ArtifactError, ConfigError, DataError, unknown_name
 from recsys.files import file_hash, read_json, stable_hash, write_json
-from recsys.models.requests import OnUnknown, as_ids, as_recommendations, check_index, known_index
+from recsys.models.requests import OnUnknown, allowed_mask, as_recommendations, check_index, known_index
 from recsys.retrieval.factors import Factors
 from recsys.retrieval.index import INDEXES, Index, IndexConfig
 from recsys.retrieval.recall import Recall, compare
@@ -137,7 +137,9 @@ class Retriever:
             UnknownIdError: A user or item is unknown.
         """
         user_idx = known_index(self.fitted.users, users, "users", on_unknown)
-        found, best = self.top_items(user_idx, k=k, exclude_seen=exclude_seen, allowed=self._allowed(allow, deny))
+        found, best = self.top_items(
+            user_idx, k=k, exclude_seen=exclude_seen, allowed=allowed_mask(self.fitted.items, allow, deny)
+        )
         return as_recommendations(self.fitted.users.ids[user_idx], self.fitted.items, found, best)
 
     def top_items(
@@ -256,17 +258,6 @@ class Retriever:
             keep = keep & ~_is_stored(seen, user_idx, columns)
         index, best = top_k(np.where(keep, self.factors.pairs(user_idx, columns), np.float32(-np.inf)), k)
         return np.where(index >= 0, np.take_along_axis(columns, np.maximum(index, 0), axis=1), -1), best
-
-    def _allowed(self, allow: Iterable[str] | None, deny: Iterable[str] | None) -> Mask | None:
-        if allow is None and deny is None:
-            return None
-        items = self.fitted.items
-        mask = np.full(len(items), allow is None)
-        if allow is not None:
-            mask[items.encode(as_ids(allow, "allow"))] = True
-        if deny is not None:
-            mask[items.encode(as_ids(deny, "deny"))] = False
-        return mask
 
 
 def _factors(fitted: Factored) -> Factors:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import platform
 import sys
 import time
@@ -89,15 +88,19 @@ class _Pictures:
 
     def image(self, item_id: str, look: str) -> Image.Image | None:
         """None where there is no picture."""
+        try:
+            data = self._read(item_id, look)
+            return None if data is None else Image.fromarray(decode(data).pixels)
+        except ImageError:  # the page shows a placeholder where the picture should be
+            return None
+
+    def _read(self, item_id: str, look: str) -> bytes | None:
         if look != ORIGINAL:
             path = self.paths.get((item_id, look))
-            return None if path is None else Image.open(io.BytesIO((self.folder / path).read_bytes()))
+            return None if path is None else (self.folder / path).read_bytes()
         if self.store is None or item_id not in self.photos:
             return None
-        try:
-            return Image.fromarray(decode(self.store.read(self.photos[item_id])).pixels)
-        except ImageError:  # counted by the ingest stage; the report shows its placeholder
-            return None
+        return self.store.read(self.photos[item_id])
 
 
 def _provenance(study: Study) -> dict[str, Any]:
