@@ -54,17 +54,14 @@ class Clean(click.Group):
         """Run the command."""
         try:
             return super().invoke(ctx)
-        except StylerecError as error:
-            if ctx.params.get("debug"):
+        except (StylerecError, OSError) as error:
+            # A reader who has had enough (`| head`) is no error; click ends quietly.
+            if ctx.params.get("debug") or isinstance(error, BrokenPipeError):
                 raise
-            click.secho(f"{type(error).__name__}: {error}", fg="red", err=True)
-            ctx.exit(2)
-        except BrokenPipeError:  # the reader has had enough (`| head`); click ends quietly
-            raise
-        except OSError as error:
-            if ctx.params.get("debug"):
-                raise
-            click.secho(f"{error.strerror or error}: {error.filename or 'no file named'}", fg="red", err=True)
+            refused = f"{type(error).__name__}: {error}"
+            if isinstance(error, OSError) and not isinstance(error, StylerecError):
+                refused = f"{error.strerror or error}: {error.filename or 'no file named'}"
+            click.secho(refused, fg="red", err=True)
             ctx.exit(2)
 
 
