@@ -22,11 +22,13 @@ class Check:
 
     Attributes:
         usable: What → how many.
+        left_out: What the study file's ``where`` leaves out, on purpose → how many.
         rejected: One row a (source, reason): count and an example.
         noted: Photos that are used after a conversion, by reason.
     """
 
     usable: dict[str, int]
+    left_out: dict[str, int]
     rejected: list[dict[str, Any]]
     noted: list[dict[str, Any]]
 
@@ -37,11 +39,13 @@ class Check:
 
     def to_json(self) -> dict[str, Any]:
         """As plain values."""
-        return {"usable": self.usable, "rejected": self.rejected, "noted": self.noted}
+        return {"usable": self.usable, "left_out": self.left_out, "rejected": self.rejected, "noted": self.noted}
 
     def to_text(self) -> str:
         """As tables."""
         parts = ["usable:", table([{"what": k, "rows": v} for k, v in self.usable.items()])]
+        if any(self.left_out.values()):
+            parts += ["", "left out by choice:", table([{"what": k, "rows": v} for k, v in self.left_out.items()])]
         parts += ["", "not usable:", table(self.rejected) if self.rejected else "everything is usable"]
         parts += ["", "used after conversion:", table(self.noted)] if self.noted else []
         return "\n".join(parts)
@@ -66,4 +70,5 @@ def check_study(path: Path) -> Check:
     }
     notes = images[images["status"] == "note"].groupby("reason")["item_id"].agg(["size", "first"]).reset_index()
     noted = [{"reason": r, "count": int(n), "example": e} for r, n, e in notes.itertuples(index=False)]
-    return Check(usable, summarize_rejected(rejected), noted)
+    left_out = {"catalogue items": catalog.n_filtered, "interactions": interactions.n_filtered}
+    return Check(usable, left_out, summarize_rejected(rejected), noted)

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from recsys.errors import MissingExtraError
-from recsys.registry import create, names
+from recsys.registry import component, create, names
 from style.look import builtin_looks
 
 
@@ -37,6 +37,8 @@ def _cell(value: Any) -> str:
         return "–"
     if isinstance(value, bool):
         return "yes" if value else "no"
+    if isinstance(value, float) and 0 < abs(value) < 0.00005:
+        return f"{value:.1e}"
     if isinstance(value, float):
         return f"{value:.4f}"
     return str(value).replace("\n", " ")
@@ -57,9 +59,16 @@ def style_rows(*, commercial: bool = False, offline: bool = False) -> list[dict[
                 "about": look.about,
             }
         )
-    for name in names("encoders"):
-        rows.append({"name": name, "kind": "encoder", "needs": "–", "offline": True, "commercial": True})
-    return rows
+    return [*rows, *(_encoder_row(name) for name in names("encoders"))]
+
+
+def _encoder_row(name: str) -> dict[str, Any]:
+    """What an encoder says of itself; one of another package may say nothing."""
+    encoder = component("encoders", name)
+    about = {key: getattr(encoder, key, "–") for key in ("extra", "weights_licence", "about")}
+    needs = f"extra {about['extra']}" if about["extra"] not in ("", "–") else "–"
+    row = {"name": name, "kind": "encoder", "needs": needs, "offline": True, "deterministic": True}
+    return row | {"weights_licence": about["weights_licence"], "commercial": True, "about": about["about"]}
 
 
 def _stylizer_row(name: str) -> dict[str, Any]:

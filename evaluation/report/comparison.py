@@ -89,6 +89,7 @@ def comparison(offline: Record) -> Comparison | None:
     segments.sort(key=lambda s: list(SEGMENTS).index(s) if s in SEGMENTS else len(SEGMENTS))
     counts: Record = offline.get("segments") or {}
     differences: list[Record] = list(offline.get("comparisons") or [])
+    looks: list[Record] = list(offline.get("looks") or [])
     return Comparison(
         k=k,
         baseline=_baseline(offline),
@@ -98,7 +99,7 @@ def comparison(offline: Record) -> Comparison | None:
         ],
         denominators=sorted({(metric_name(r["metric"]), clean(r.get("denominator"))) for r in rows}),
         plot=_forest([r for r in differences if r["metric"] == "recall" and _at(r, k)], segments, k),
-        differences=[_difference(r) for r in differences],
+        differences=[_difference(r) for r in (*differences, *looks)],
         everything=[_full(r) for r in rows],
         split=offline.get("split") or {},
         notes=[clean(n) for n in offline.get("notes") or []],

@@ -30,8 +30,9 @@ GROUPS = {"goal": "Goal", "guardrail": "Guardrail", "other": "Other estimates"}
 
 @dataclass(frozen=True)
 class Decision:
-    """The verdict in a box."""
+    """The verdict in a box; ``kicker`` says of which kind of test."""
 
+    kicker: str
     role: str
     verdict: str
     meaning: str
@@ -65,9 +66,13 @@ def decision(ab: Record) -> Decision | None:
     key = str(found["verdict"]).lower().replace("_", " ").replace("-", " ")
     role, verdict, meaning = VERDICTS.get(key, ("flat", clean(found["verdict"]).capitalize(), ""))
     because = found.get("because") or []
+    simulated = bool(ab.get("truth"))
+    effect = finite((ab.get("design") or {}).get("style_effect"))
+    assumed = "" if effect is None else f", style effect {effect:+g} assumed"
     return Decision(
+        kicker=f"Rehearsal on simulated customers{assumed}" if simulated else "Decision",
         role=role,
-        verdict=verdict,
+        verdict=f"Would {verdict[0].lower()}{verdict[1:]}" if simulated and key in ("ship", "roll back") else verdict,
         meaning=meaning,
         rule=_sentence(found.get("rule") or ""),
         because=[_sentence(b) for b in ([because] if isinstance(because, str) else because)],

@@ -28,6 +28,7 @@ def summary(metrics: Record) -> Summary:
     parts = {
         "For whom": _for_whom(ab),
         "Offline": _offline(metrics.get("offline") or {}),
+        "Look for photo": _restyled(metrics.get("offline") or {}),
         "Pictures": _looks(metrics.get("looks") or []),
     }
     return Summary(_headline(ab), [(name, text) for name, text in parts.items() if text])
@@ -37,7 +38,10 @@ def _headline(ab: Record) -> str:
     result = goal(ab)
     if result is None:
         return "This study has no A/B test, so it cannot say whether stylised presentations beat the originals."
-    where = "In the simulated test" if ab.get("truth") else "In the test"
+    where = "In the test"
+    if ab.get("truth"):
+        assumed = finite((ab.get("design") or {}).get("style_effect"))
+        where = "In the simulated test" + ("" if assumed is None else f", which assumes a style effect of {assumed:+g}")
     effect = _effect(result, "relative_low", "relative_high")
     metric, (low, high) = plain(result.get("metric")), (result.get("low"), result.get("high"))
     if (ab.get("srm") or {}).get("ok") is False or str((ab.get("decision") or {}).get("verdict")) == "withheld":
@@ -92,11 +96,38 @@ def _best(segment: str, rows: Sequence[Record]) -> str:
     if not rows:
         return ""
     best = max(rows, key=lambda r: r["difference"])
-    low, high = finite(best.get("low")), finite(best.get("high"))
-    clear = (low is not None and low > 0) or (high is not None and high < 0)
-    doubt = "" if clear else ", which may be chance"
     effect = estimate(best["difference"], best.get("low"), best.get("high"))
-    return f"on {segment} items {model_name(best)} comes to {effect}{doubt}"
+    return f"on {segment} items the best of {len(rows)}, {model_name(best)}, comes to {effect}{_doubt(best)}"
+
+
+def _restyled(offline: Record) -> str:
+    """The same model looking at restyled photos; of the models, the one that the comparison favours."""
+    k = main_k(offline)
+    wanted = {"metric": "recall", "k": k, "segment": "all"}
+    rows = [r for r in offline.get("looks") or [] if all(r.get(key) == value for key, value in wanted.items())]
+    rows = [r for r in rows if finite(r.get("difference")) is not None]
+    if not rows:
+        return ""
+    values = {
+        r["model"]: finite(r.get("value")) or 0.0
+        for r in offline.get("rows") or []
+        if all(r.get(key) == value for key, value in wanted.items()) and r.get("features") == "original"
+    }
+    model = max((r["model"] for r in rows), key=lambda name: values.get(name, 0.0))
+    told = [
+        f"{clean(r.get('features'))} {estimate(r['difference'], r.get('low'), r.get('high'))}{_doubt(r)}"
+        for r in rows
+        if r["model"] == model
+    ]
+    where = f"Recall@{k} of {clean(model)} on all items when it sees the look instead of the photo"
+    return f"{where}: {'; '.join(told)}. Nobody in the log has seen a look."
+
+
+def _doubt(row: Record) -> str:
+    """Said of what several comparisons may show by chance: adjusted p where there is one, else the interval."""
+    low, high, p = (finite(row.get(key)) for key in ("low", "high", "p_adjusted"))
+    clear = (low is not None and low > 0) or (high is not None and high < 0)
+    return "" if clear and (p is None or p < 0.05) else ", which may be chance"
 
 
 def _looks(looks: Sequence[Record]) -> str:

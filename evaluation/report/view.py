@@ -219,11 +219,14 @@ def _facts(data: Record) -> Iterator[tuple[str, str]]:
             yield key.capitalize(), number(data[key])
     if data.get("first") or data.get("last"):
         yield "Period", f"{clean(data.get('first'))} to {clean(data.get('last'))}"
-    if finite(data.get("filtered")) is not None:
-        yield "Left out by choice", f"{number(data['filtered'])} rows"
+    left_out: Record = data.get("filtered") or {}
+    if left_out:
+        yield "Left out by choice", ", ".join(f"{number(count)} {clean(what)}" for what, count in left_out.items())
     if data:
-        refused = sum(finite(r.get("count")) or 0 for r in data.get("rejected") or [])
-        yield "Rejected", f"{number(refused)} rows"
+        rows = [
+            r for r in data.get("rejected") or [] if r.get("source") != "images"
+        ]  # photos have a count of their own
+        yield "Rejected", f"{number(sum(finite(r.get('count')) or 0 for r in rows))} rows"
     images: Record = data.get("images") or {}
     words = {"ok": "ok", "note": "usable with a note", "bad": "bad"}
     if images:

@@ -37,6 +37,7 @@ class Catalog:
             (file name), then every further column: numbers, booleans and times as they are, the rest as text.
         rejected: What was refused or noted and why, row by row; see `REJECTED`.
         n_filtered: Rows left out on purpose by ``where``.
+        filtered_ids: Their ids; a log's rows about them are left out on purpose, too. Not stored.
 
     Example:
         >>> catalog = Catalog.from_frame(pd.DataFrame({"sku": ["007", "008"]}), columns={"item_id": "sku"})
@@ -47,6 +48,7 @@ class Catalog:
     frame: pd.DataFrame
     rejected: pd.DataFrame
     n_filtered: int = 0
+    filtered_ids: frozenset[str] = frozenset()
 
     def __post_init__(self) -> None:
         if "item_id" not in self.frame:
@@ -99,7 +101,9 @@ class Catalog:
         refuse_repeats(sieve, ids)
         require_usable(sieve, raw)
         frame = _complete(written, ids, sieve)[sieve.keep].reset_index(drop=True)
-        return cls(frame, join_rejected([raw.rejected, sieve.rejected]), int((~chosen).sum()))
+        others = rename(raw.frame[~chosen], columns, needs=("item_id",), name=raw.name)["item_id"]
+        left_out = frozenset(TextColumn.of(others).array()) - frozenset(frame["item_id"])
+        return cls(frame, join_rejected([raw.rejected, sieve.rejected]), int((~chosen).sum()), left_out)
 
     @property
     def ids(self) -> npt.NDArray[Any]:

@@ -36,7 +36,7 @@ class Interactions:
             -1 unknown), presentation (str, default ``original``), propensity (float64 in (0, 1], NaN
             unknown).
         rejected: What was refused and why, row by row; see `REJECTED`.
-        n_filtered: Rows left out on purpose by ``where``.
+        n_filtered: Rows left out on purpose: by ``where``, or because the catalogue's left out their item.
 
     Example:
         >>> log = pd.DataFrame({"user_id": "u", "item_id": ["a", "b"], "timestamp": ["2024-01-02", "soon"]})
@@ -108,6 +108,11 @@ class Interactions:
         chosen = selected(raw.frame, where, name=raw.name)
         kept = raw.frame if chosen.all() else raw.frame[chosen]
         written = rename(kept, columns, needs=("user_id", "item_id"), name=raw.name)
+        if catalog is not None and catalog.filtered_ids:
+            of_others = TextColumn.of(written["item_id"]).where(
+                lambda texts: np.array([text in catalog.filtered_ids for text in texts], dtype=bool)
+            )
+            written = written[~of_others]
         sieve = Sieve(raw.name, written, "item_id")
         ids = {c: TextColumn.of(written[c]) for c in ("user_id", "item_id")}
         for field, text in ids.items():
@@ -124,7 +129,7 @@ class Interactions:
         cells = {c: t.values[t.codes[order]] for c, t in ids.items()} | {"timestamp": times[order]}
         cells |= {c: v[order] for c, v in values.items()}
         frame = pd.DataFrame({c: pd.Series(v, dtype=v.dtype) for c, v in cells.items()})  # text as objects
-        return cls(frame, join_rejected([raw.rejected, sieve.rejected]), int((~chosen).sum()))
+        return cls(frame, join_rejected([raw.rejected, sieve.rejected]), len(raw.frame) - len(written))
 
     def __len__(self) -> int:
         return len(self.frame)

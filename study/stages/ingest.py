@@ -89,7 +89,8 @@ def _ingest(study: Study) -> Work:
         frame.astype({"row": "int64"} | {c: str for c in columns if c != "row"}),
         study.folder / "rejected.parquet",
     )
-    about = {"filtered": catalog.n_filtered, "hashes": source_hashes(study)}
+    left_out = {"items": catalog.n_filtered, "interactions": interactions.n_filtered}
+    about = {"filtered": left_out, "hashes": source_hashes(study)}
     write_json(study.folder / "ingest.json", about)
     return Work(len(catalog) + len(interactions.frame), "rows")
 

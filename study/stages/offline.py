@@ -9,6 +9,7 @@ from evaluation.offline_result import ModelKey, OfflineResult
 from recsys.config import to_mapping
 from recsys.data.catalog import Catalog
 from recsys.data.dataset import Dataset
+from recsys.data.recommendations import ORIGINAL
 from recsys.files import write_json
 from recsys.models.artifacts import load_model
 from study.run import Stage, Study, Work
@@ -37,7 +38,7 @@ def _offline(study: Study) -> Work:
     without_style = [key for key in keys if key.features in (NO_FEATURES, METADATA)]
     baseline = result.best_of(without_style or keys, "recall", max(settings.k), "all")
     found = {"split": parts.about} | result.to_json(baseline)
-    write_json(path, found | {"ablations": _ablations(result, keys)})
+    write_json(path, found | {"ablations": _ablations(result, keys), "looks": _looks(study, result, keys)})
     return Work(int(parts.test.frame["user_id"].nunique()), "users")
 
 
@@ -48,6 +49,16 @@ def _ablations(result: OfflineResult, keys: list[ModelKey]) -> list[dict[str, An
         own = [key for key in keys if key.model == name]
         if len(own) > 1:
             rows += result.compare(own[0], among=own)
+    return rows
+
+
+def _looks(study: Study, result: OfflineResult, keys: list[ModelKey]) -> list[dict[str, Any]]:
+    """What it changes that a model sees restyled photos: each look against the same model with the originals."""
+    rows = []
+    for name in dict.fromkeys(key.model for key in keys):
+        restyled = [key for key in keys if key.model == name and key.features in study.looks]
+        if restyled:
+            rows += result.compare(ModelKey(name, ORIGINAL), among=restyled)
     return rows
 
 

@@ -34,6 +34,9 @@ class EfficientNetLite0:
     """
 
     name = "efficientnet-lite0"
+    extra = "pretrained"
+    weights_licence = "Apache-2.0 upstream"
+    about = "what is seen: kind, cut, colour, pattern"
     size = SIZE
     semantic = True
     whiten = 0

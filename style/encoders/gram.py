@@ -41,6 +41,9 @@ class Gram:
     """
 
     name = "gram"
+    extra = "pretrained"
+    weights_licence = "Apache-2.0 upstream"
+    about = "texture and pattern, whitened"
     size = SIZE
     semantic = False
     whiten = 64

@@ -27,6 +27,9 @@ class MagentaStyle:
     """
 
     name = "magenta-style"
+    extra = "pretrained"
+    weights_licence = "Apache-2.0"
+    about = "a painter's hand: the 100 numbers of a style network"
     size = 256
     semantic = False
     whiten = 0

@@ -87,7 +87,7 @@ def _data(items: int) -> dict[str, Any]:
         "interactions": 18342,
         "first": "2030-01-01",
         "last": "2030-06-30",
-        "filtered": 12,
+        "filtered": {"items": 12, "interactions": 3},
         "rejected": [
             {"source": "interactions", "reason": "unparsable date", "count": 31, "example": "31.02.2030"},
             {"source": "interactions", "reason": "unknown item", "count": 7, "example": "0999999001"},

@@ -199,3 +199,40 @@ def test_finite_refuses_what_is_no_number() -> None:
         None,
         2.0,
     ]
+
+
+def test_looks_are_compared_with_the_photos_of_the_same_model() -> None:
+    base = {"metric": "recall", "k": 20, "segment": "all"}
+    offline = {
+        "ks": [20],
+        "rows": [
+            {**base, "model": "content", "features": "original", "value": 0.2},
+            {**base, "model": "hybrid", "features": "original", "value": 0.3},
+        ],
+        "looks": [
+            {**base, "model": m, "features": look, "difference": d, "low": d - 0.01, "high": d + 0.01, "p_adjusted": p}
+            for m, look, d, p in (
+                ("content", "retro", 0.05, 0.01),
+                ("hybrid", "retro", 0.02, 0.01),
+                ("hybrid", "fashion", 0.02, 0.2),
+            )
+        ],
+    }
+    text = dict(summary({"offline": offline}).sentences)["Look for photo"]
+    assert "of hybrid on all items" in text  # the model that does best with photos
+    assert "retro +0.020 [0.010, 0.030];" in text
+    assert "fashion +0.020 [0.010, 0.030], which may be chance." in text  # by the adjusted p, whatever the interval
+    assert "content" not in text
+
+
+@pytest.mark.parametrize(
+    ("truth", "kicker", "verdict"),
+    [
+        ({"clicks_per_user": {}}, "Rehearsal on simulated customers, style effect +0.1 assumed", "Would ship"),
+        (None, "Decision", "Ship"),
+    ],
+)
+def test_a_rehearsal_is_no_decision(truth: Any, kicker: str, verdict: str) -> None:
+    ab = {"decision": {"verdict": "ship"}, "design": {"style_effect": 0.1}, "truth": truth}
+    found = decision(ab)
+    assert (found.kicker, found.verdict) == (kicker, verdict)

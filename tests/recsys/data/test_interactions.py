@@ -160,3 +160,13 @@ def test_sources_are_left_as_they_were() -> None:
     before = LOG.copy(deep=True)
     Interactions.from_frame(LOG, catalog=CATALOG)
     pd.testing.assert_frame_equal(LOG, before)
+
+
+def test_purchases_of_items_left_out_on_purpose_are_left_out_on_purpose():
+    shop = pd.DataFrame({"item_id": ["a", "b", "c"], "kind": ["vase", "lamp", "vase"]})
+    catalog = Catalog.from_frame(shop, where={"kind": "vase"})
+    log = pd.DataFrame({"user_id": "u", "item_id": ["a", "b", "nothing", "c", "b"], "timestamp": "2024-01-02"})
+    found = Interactions.from_frame(log, catalog=catalog)
+    assert found.frame["item_id"].tolist() == ["a", "c"]
+    assert found.n_filtered == 2
+    assert found.rejected[["row", "id", "reason"]].values.tolist() == [[2, "nothing", "item is not in the catalogue"]]
