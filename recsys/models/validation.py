@@ -98,8 +98,12 @@ class Holdout:
         with np.errstate(invalid="ignore"):
             entry = (hot[:, ::-1] - cold).ravel()
         entry = np.sort(entry[~np.isnan(entry)])
-        wanted = round(self.cold_share * len(entry))
-        return float(np.clip(entry[min(max(wanted - 1, 0), len(entry) - 1)], -1e6, 1e6)) if len(entry) else 0.0
+        open_to_both = np.isfinite(entry)  # the others enter, or stay out, whatever the offset
+        if not open_to_both.any():
+            return 0.0
+        wanted = round(self.cold_share * len(entry)) - 1
+        first, last = np.flatnonzero(open_to_both)[[0, -1]]
+        return float(entry[min(max(wanted, first), last)])
 
 
 @dataclass

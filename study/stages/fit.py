@@ -49,13 +49,23 @@ def richest(study: Study, model: Recommender) -> str:
 
 def narrowed(model: Recommender, absent: Collection[str]) -> Recommender:
     """The model without options for blocks that a smaller set of features leaves out."""
-    options: dict[str, Any] = {}
-    if hasattr(model, "weights"):
-        options["weights"] = {name: w for name, w in model.weights.items() if name not in absent}
+    named = ("weights", "blocks", "raw", "members")
+    options = {name: getattr(model, name) for name in named if getattr(model, name, None)}
+    return dataclasses.replace(model, **_without(options, absent)) if options else model  # type: ignore[type-var]
+
+
+def _without(options: Mapping[str, Any], absent: Collection[str]) -> dict[str, Any]:
+    """Options in which no absent block is named; an ensemble's members have options of their own."""
+    kept = dict(options)
+    if isinstance(kept.get("weights"), Mapping):  # an ensemble's are one a member
+        kept["weights"] = {name: weight for name, weight in kept["weights"].items() if name not in absent}
     for name in ("blocks", "raw"):
-        if getattr(model, name, None):
-            options[name] = tuple(block for block in getattr(model, name) if block not in absent)
-    return dataclasses.replace(model, **options) if options else model  # type: ignore[type-var]
+        if kept.get(name):
+            kept[name] = tuple(block for block in kept[name] if block not in absent)
+    if "members" in kept:
+        members = kept["members"]
+        kept["members"] = tuple(dataclasses.replace(m, options=_without(m.options, absent)) for m in members)
+    return kept
 
 
 def split_of(study: Study) -> Split:

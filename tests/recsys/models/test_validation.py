@@ -76,3 +76,17 @@ def test_too_little_is_refused(data):
         Holdout.of(data, 0.999)
     with pytest.raises(DataError, match="no timestamp"):
         Holdout.of(dataclasses.replace(data, timestamp=np.full_like(data.timestamp, "NaT")), 0.2)
+
+
+def test_where_there_are_too_few_cold_items_the_offset_is_no_larger_than_it_takes_to_list_them_all():
+    data = shop(n_users=40, n_items=32)  # items 30 and 31 are cold
+    late = data.timestamp >= np.sort(data.timestamp)[int(len(data.timestamp) * 0.75)]
+    item = np.where(late, 30 + np.arange(len(late)) % 2, data.item_idx)
+    data = dataclasses.replace(data, item_idx=item)
+    held = Holdout.of(data, 0.25)
+    assert held.cold_share > 2 / K  # more than two items can fill
+    scores = np.random.default_rng(0).normal(size=(40, 32))
+    offset = held.cold_offset(Table(held.past, scores))
+    assert abs(offset) < np.ptp(scores) + 1
+    lists, _ = Table(held.past, scores + offset * ~held.past.is_warm).top_items(held.users, k=K)
+    assert ((lists == 30) | (lists == 31)).sum(axis=1).min() >= 1
