@@ -6,8 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
-
+from recsys.data.catalog import Catalog
 from recsys.explain.explanation import By, Explanation, explain
 from study.run import Study
 from study.serving import open_model, titles
@@ -35,7 +34,7 @@ def explain_from(run: Path, model: str, user: str, item: str) -> tuple[Explanati
     data = load_data(study)
     table = features_of(study, richest(study, study.config.make_models()[model]))
     data = data if table is None else data.with_item_features(table)
-    return explain(fitted, user, item, data), titles(pd.read_parquet(study.folder / "catalog.parquet"))
+    return explain(fitted, user, item, data), titles(Catalog.load(study.folder / "catalog.parquet").frame)
 
 
 def explanation_json(explained: Explanation, names: Mapping[str, str], by: By | None) -> dict[str, Any]:

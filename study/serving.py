@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from recsys.data.catalog import Catalog
 from recsys.data.cells import TextColumn
 from recsys.data.recommendations import ORIGINAL, Recommendations
 from recsys.data.source import read_table
@@ -79,7 +80,7 @@ def recommend_from(
 def similar_from(run: Path, model: str, items: Sequence[str], *, k: int) -> pd.DataFrame:
     """The items most like ``items``: query, item_id, title, category, score, rank."""
     found = open_model(run, model).similar_items(items, k=k).to_frame().rename(columns={"user_id": "query"})
-    about = pd.read_parquet(Study.open(run).folder / "catalog.parquet").set_index("item_id")
+    about = Catalog.load(Study.open(run).folder / "catalog.parquet").frame.set_index("item_id")
     named = found.join(about[["title", "category"]], on="item_id")
     return named[["query", "item_id", "title", "category", "score", "rank"]]
 

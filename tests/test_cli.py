@@ -171,6 +171,24 @@ def test_similar_items_leave_the_item_itself_out(demo: Path) -> None:
     assert item not in {row["item_id"] for row in found}
 
 
+@pytest.mark.parametrize("table", ["catalog.parquet", "presentations.parquet"])
+def test_a_damaged_table_is_one_clean_line(demo: Path, tmp_path: Path, table: str) -> None:
+    run = tmp_path / "run"
+    shutil.copytree(demo / "run", run, ignore=shutil.ignore_patterns("images", "features"))
+    (run / table).write_bytes((run / table).read_bytes()[:60])
+    users = tmp_path / "users.csv"
+    users.write_text("user_id\n00001\n")
+    commands = {
+        "catalog.parquet": [("similar", run, "000000"), ("explain", run, "00001", "000000")],
+        "presentations.parquet": [("recommend", run, "--users", users, "--look", "retro"), ("report", run)],
+    }
+    for command in commands[table]:
+        result = stylerec(*command)
+        assert result.exit_code == 2, result.output
+        assert re.search(rf"ArtifactError: .*{table} cannot be read", result.stderr), result.stderr
+        assert len(result.stderr.strip().splitlines()) == 1
+
+
 @pytest.mark.parametrize("model", ["hybrid", "content", "als", "popularity"])
 def test_explain_adds_up_to_what_recommend_says(demo: Path, tmp_path: Path, model: str) -> None:
     user = pd.read_parquet(demo / "run" / "interactions.parquet")["user_id"][0]

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
+import pyarrow as pa
 
 from recsys.errors import ArtifactError, DataError
 from recsys.files import atomic_write
@@ -90,5 +91,5 @@ class Presentations:
         """
         try:
             return cls(pd.read_parquet(path))
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, pa.ArrowException) as error:
             raise ArtifactError(f"{path} cannot be read ({error}); make it again") from error

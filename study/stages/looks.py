@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-import pandas as pd
-
 from recsys.data.presentation import Presentations
+from recsys.data.stored import load_frame
 from study.run import Stage, Study, Work
 from study.stages.ingest import open_images
 from style.catalogue import restyle
@@ -14,7 +13,7 @@ from style.catalogue import restyle
 
 def usable_photos(study: Study) -> dict[str, str]:
     """item_id → file name of the photos that can be decoded, in catalogue order."""
-    images = pd.read_parquet(study.folder / "images.parquet")
+    images = load_frame(study.folder / "images.parquet", needs=("item_id", "image", "status", "reason"))
     usable = images[images["status"] != "bad"]
     return dict(zip(usable["item_id"], usable["image"], strict=True))
 

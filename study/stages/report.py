@@ -19,7 +19,8 @@ from recsys.data.catalog import Catalog
 from recsys.data.interactions import Interactions
 from recsys.data.presentation import Presentations
 from recsys.data.recommendations import ORIGINAL
-from recsys.data.source import summarize_rejected
+from recsys.data.source import REJECTED, summarize_rejected
+from recsys.data.stored import load_frame
 from recsys.errors import ImageError
 from recsys.files import atomic_write, read_json, write_json
 from study.results import metrics
@@ -122,7 +123,7 @@ def _name(folder: Path) -> str:
 
 def _data(study: Study) -> dict[str, Any]:
     frame = Interactions.load(study.folder / "interactions.parquet").frame
-    images = pd.read_parquet(study.folder / "images.parquet")
+    images = load_frame(study.folder / "images.parquet", needs=("item_id", "status", "reason"))
     status = images["status"].value_counts()
     times = frame["timestamp"].dropna()
     problems = images[images["status"] == "bad"].head(50)
@@ -133,7 +134,7 @@ def _data(study: Study) -> dict[str, Any]:
         "first": str(times.min().date()) if len(times) else None,
         "last": str(times.max().date()) if len(times) else None,
         "filtered": read_json(study.folder / "ingest.json")["filtered"],
-        "rejected": summarize_rejected(pd.read_parquet(study.folder / "rejected.parquet")),
+        "rejected": summarize_rejected(load_frame(study.folder / "rejected.parquet", needs=REJECTED)),
         "images": {key: int(status.get(key, 0)) for key in ("ok", "note", "bad")},
         "image_problems": problems[["item_id", "reason"]].to_dict(orient="records"),
     }
