@@ -4,17 +4,12 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable, Sequence
-from functools import wraps
 from pathlib import Path
-from typing import Any, ParamSpec, TypeVar
+from typing import Any, Literal
 
 import click
 
-from recsys.errors import StylerecError
-
-P = ParamSpec("P")
-R = TypeVar("R")
+from terminal import Clean, deliver, example, show, tell, tell_json
 
 PATH = click.Path(path_type=Path)
 STUDY = click.argument("study", type=PATH)
@@ -22,6 +17,7 @@ RUN = click.argument("run", type=PATH)
 OUT = click.option("--out", type=PATH, help="Study folder; default runs/<name of the study file>.")
 MODEL = click.option("--model", default="hybrid", show_default=True, help="Which fitted model.")
 K = click.option("-k", type=click.IntRange(min=1), default=10, show_default=True, help="List length.")
+JUDGE = "By lists over all items, or by the mean of lists of warm and of cold items alone."
 JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON instead of a table.")
 
 MINIMAL = """
@@ -45,58 +41,6 @@ A file of looks:
   [retro]                         # a built-in look, a little warmer
   grade = { warmth = 0.3 }
 """
-
-
-class Clean(click.Group):
-    """Turns what stylerec refuses into one red line and exit code 2; ``--debug`` shows the traceback."""
-
-    def invoke(self, ctx: click.Context) -> Any:
-        """Run the command."""
-        try:
-            return super().invoke(ctx)
-        except (StylerecError, OSError) as error:
-            # A reader who has had enough (`| head`) is no error; click ends quietly.
-            if ctx.params.get("debug") or isinstance(error, BrokenPipeError):
-                raise
-            refused = f"{type(error).__name__}: {error}"
-            if isinstance(error, OSError) and not isinstance(error, StylerecError):
-                refused = f"{error.strerror or error}: {error.filename or 'no file named'}"
-            click.secho(refused, fg="red", err=True)
-            ctx.exit(2)
-
-
-def example(text: str) -> Callable[[Callable[P, R]], Callable[P, R]]:
-    """Put an example at the end of a command's help."""
-
-    def attach(function: Callable[P, R]) -> Callable[P, R]:
-        @wraps(function)
-        def call(*args: P.args, **kwargs: P.kwargs) -> R:
-            return function(*args, **kwargs)
-
-        call.__doc__ = f"{function.__doc__}\n\n\b\nExample:\n  {text}"
-        return call
-
-    return attach
-
-
-def tell(line: str) -> None:
-    """What happens, on standard error: standard output holds results only."""
-    click.echo(line, err=True)
-
-
-def tell_json(found: Any) -> None:
-    """Results, for programs."""
-    click.echo(json.dumps(found, indent=1, ensure_ascii=False, default=str))
-
-
-def show(rows: Sequence[dict[str, Any]], as_json: bool) -> None:
-    """Print rows as JSON or as a table."""
-    if as_json:
-        tell_json(list(rows))
-        return
-    from study.show import table
-
-    click.echo(table(rows))
 
 
 @click.group(cls=Clean, context_settings={"help_option_names": ["-h", "--help"]})
@@ -181,6 +125,7 @@ def fit(study: Path, out: Path | None) -> None:
 @click.option("--users", type=PATH, help="CSV with a user_id column; default: every user.")
 @K
 @click.option("--look", default="original", show_default=True, help="A look, `best` for each user, or original.")
+@click.option("--rules", type=PATH, help="TOML of [[rerank]] tables, in place of the study's own.")
 @click.option("--skip-unknown", is_flag=True, help="Leave out users the model does not know instead of refusing.")
 @click.option("--include-seen", is_flag=True, help="Also recommend what the user already bought.")
 @click.option("--out", type=PATH, help="CSV to write; default standard output.")
@@ -192,12 +137,14 @@ def recommend(
     users: Path | None,
     k: int,
     look: str,
+    rules: Path | None,
     skip_unknown: bool,
     include_seen: bool,
     out: Path | None,
     as_json: bool,
 ) -> None:
-    """Recommend the best items to users: user_id, item_id, score, rank, presentation."""
+    """Recommend the best items to users: user_id, item_id, score, rank, presentation, and with `best` the reason."""
+    from recsys.rerank.chain import read_steps
     from study.serving import read_users, recommend_from
 
     recs = recommend_from(
@@ -206,11 +153,12 @@ def recommend(
         read_users(users),
         k=k,
         look=look,
+        rules=None if rules is None else read_steps(rules),
         exclude_seen=not include_seen,
         skip_unknown=skip_unknown,
         say=tell,
     )
-    _deliver(recs.to_frame(), out, as_json)
+    deliver(recs, out, as_json)
 
 
 @main.command()
@@ -224,7 +172,7 @@ def similar(run: Path, items: tuple[str, ...], model: str, k: int, as_json: bool
     """List the items most like the given ones, as the model sees them."""
     from study.serving import similar_from
 
-    _deliver(similar_from(run, model, items, k=k), None, as_json)
+    deliver(similar_from(run, model, items, k=k), None, as_json)
 
 
 @main.command()
@@ -281,10 +229,13 @@ def evaluate(study: Path, out: Path | None, as_json: bool) -> None:
     "--trials", type=click.IntRange(min=1), default=30, show_default=True, help="With those of earlier calls."
 )
 @click.option("--folds", type=click.IntRange(min=1), default=2, show_default=True, help="Windows of time to judge by.")
+@click.option("--judge", type=click.Choice(["all", "halves"]), default="all", show_default=True, help=JUDGE)
 @OUT
 @JSON
 @example("stylerec tune study.toml --model hybrid --trials 30 --out runs/spring")
-def tune(study: Path, model: str, trials: int, folds: int, out: Path | None, as_json: bool) -> None:
+def tune(
+    study: Path, model: str, trials: int, folds: int, judge: Literal["all", "halves"], out: Path | None, as_json: bool
+) -> None:
     """Look for better options of a model on the train side of the split, never on its test.
 
     Called again it goes on where it stopped. Needs the extra `tune`.
@@ -293,7 +244,7 @@ def tune(study: Path, model: str, trials: int, folds: int, out: Path | None, as_
     from study.tune import importance_rows, trial_rows, tune_study
 
     made = Study.create(study, out)
-    found = tune_study(made, model, trials=trials, folds=folds, say=tell)
+    found = tune_study(made, model, trials=trials, folds=folds, judge=judge, say=tell)
     if as_json:
         tell_json(found.tuning.to_json())
         return
@@ -380,19 +331,6 @@ def embed(images: Path, encoders: tuple[str, ...], out: Path, as_json: bool) -> 
     from study.pictures import embed_folder
 
     show(embed_folder(images, encoders, out), as_json)
-
-
-def _deliver(frame: Any, out: Path | None, as_json: bool) -> None:
-    if out is not None:
-        from recsys.files import atomic_write
-
-        with atomic_write(out, "w") as file:
-            frame.to_csv(file, index=False)
-        tell(f"{len(frame)} rows in {out}")
-    elif as_json:
-        show(frame.to_dict(orient="records"), as_json)
-    else:
-        frame.to_csv(sys.stdout, index=False)
 
 
 if __name__ == "__main__":

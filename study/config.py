@@ -13,9 +13,11 @@ from typing import Any
 from evaluation.simulate import ABConfig
 from evaluation.splits import SplitConfig
 from recsys.config import from_mapping
+from recsys.data.weighting import check_event_weights, check_half_life
 from recsys.errors import ConfigError, unknown_name
 from recsys.models.base import Recommender
 from recsys.registry import component, names
+from recsys.rerank.chain import steps_from
 from style.look import Look, look_from_mapping
 
 DEFAULT_LOOKS = ("retro", "minimalist")
@@ -41,10 +43,29 @@ class CatalogConfig:
 
 @dataclass(frozen=True)
 class InteractionsConfig:
-    """Where the purchases are; see `CatalogConfig`."""
+    """Where the purchases are, and how strongly each counts.
+
+    Attributes:
+        path: As in `CatalogConfig`.
+        columns: As in `CatalogConfig`.
+        event_weights: Event → by what the weight of its interactions is multiplied; every event of the log must be
+            named. 0 makes an event no evidence, neither to learn from nor to judge by. Empty: all count alike.
+        half_life_days: What models learn from loses half its weight every so many days before the last interaction.
+    """
 
     path: str
     columns: Mapping[str, str] = field(default_factory=dict)
+    event_weights: Mapping[str, float] = field(default_factory=dict)
+    half_life_days: float | None = None
+
+    def __post_init__(self) -> None:
+        check_half_life(self.half_life_days)
+        check_event_weights(self.event_weights)
+
+    @property
+    def weighting(self) -> Mapping[str, Any]:
+        """What changes models and not the tables."""
+        return {"event_weights": dict(self.event_weights), "half_life_days": self.half_life_days}
 
 
 @dataclass(frozen=True)
@@ -101,6 +122,7 @@ class StudyConfig:
         looks: Name → changes to the built-in look of that name, or a look of one's own.
         models: Name → options of the model; ``kind`` when the name is not the registered one, ``enabled = false``
             drops a default.
+        rerank: Rules for the lists that `recommend` writes, in order: tables with a ``kind`` and its keys.
         seed: Of everything random that names no seed of its own.
     """
 
@@ -110,6 +132,7 @@ class StudyConfig:
     looks: Mapping[str, Mapping[str, Any]] = field(default_factory=lambda: {name: {} for name in DEFAULT_LOOKS})
     features: FeaturesConfig = FeaturesConfig()
     models: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    rerank: tuple[Mapping[str, Any], ...] = ()
     evaluation: EvaluationConfig = EvaluationConfig()
     ab: ABConfig = field(default_factory=ABConfig)
     seed: int = 0
@@ -117,6 +140,7 @@ class StudyConfig:
     def __post_init__(self) -> None:
         if self.seed < 0:
             raise ConfigError(f"seed must be >= 0, got {self.seed}")
+        steps_from(self.rerank)
         for name, model in self.make_models().items():
             if model.uses_features == "required" and not self.features.blocks:
                 cure = f"name some under [features] or write enabled = false under [models.{name}]"

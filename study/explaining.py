@@ -8,10 +8,10 @@ from typing import Any
 
 from recsys.data.catalog import Catalog
 from recsys.explain.explanation import By, Explanation, explain
+from study.learning import dataset_of
 from study.run import Study
 from study.serving import open_model, titles
 from study.stages.fit import features_of, richest
-from study.taste import load_data
 
 WORDS = {
     "efficientnet-lite0": "what its photo shows",
@@ -31,7 +31,7 @@ def explain_from(run: Path, model: str, user: str, item: str) -> tuple[Explanati
         UnknownIdError: The user or item is unknown.
     """
     study, fitted = Study.open(run), open_model(run, model)
-    data = load_data(study)
+    data = dataset_of(study)
     table = features_of(study, richest(study, study.config.make_models()[model]))
     data = data if table is None else data.with_item_features(table)
     return explain(fitted, user, item, data), titles(Catalog.load(study.folder / "catalog.parquet").frame)

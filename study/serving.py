@@ -11,15 +11,25 @@ import pandas as pd
 
 from recsys.data.catalog import Catalog
 from recsys.data.cells import TextColumn
+from recsys.data.presentation import Presentations
 from recsys.data.recommendations import ORIGINAL, Recommendations
 from recsys.data.source import read_table
 from recsys.errors import ArtifactError, ConfigError, DataError, unknown_name
 from recsys.models.artifacts import load_model
-from recsys.models.base import FittedRecommender
+from recsys.models.base import FittedRecommender, PresentationAware
+from recsys.rerank.chain import Step, in_words, rerank, steps_from
+from recsys.rerank.known import Known
+from recsys.rerank.presentation import choose_presentation
+from recsys.rerank.rules import Exclude
+from study.learning import dataset_of
 from study.run import Study
-from study.taste import load_data, look_taste
+from study.stages.features import table_for
+from study.stages.fit import richest
+from study.taste import look_taste
 
 BEST = "best"
+CANDIDATES = 5
+"""Times k: from how many re-ranking chooses."""
 
 
 def open_model(run: Path, name: str) -> FittedRecommender:
@@ -52,15 +62,27 @@ def recommend_from(
     *,
     k: int,
     look: str,
+    rules: Sequence[Step] | None = None,
     exclude_seen: bool = True,
     skip_unknown: bool = False,
     say: Callable[[str], None] = print,
-) -> Recommendations:
-    """Recommend to ``users`` (None: all) and say in which presentation to show each item.
+) -> pd.DataFrame:
+    """Recommend to ``users`` (None: all) and say in which presentation to show each item, and for ``best`` why.
+
+    Args:
+        run: The study folder.
+        model: The model's name in the study.
+        users: Their ids.
+        k: Items a user.
+        look: A look, ``original`` or ``best``.
+        rules: Re-ranking in place of the study's own.
+        exclude_seen: Leave out what users already have.
+        skip_unknown: Leave out users whom the model does not know.
+        say: Told of users left out, and of what re-ranking and the choice of looks did.
 
     Raises:
-        ConfigError: The study has no such look.
-        UnknownIdError: A user the model does not know, unless ``skip_unknown``: then they are counted through ``say``.
+        ConfigError: The study has no such look, or a rule asks for what is not known.
+        UnknownIdError: A user the model does not know, unless ``skip_unknown``.
     """
     study = Study.open(run)
     choices = [ORIGINAL, BEST, *study.looks] if study.looks else [ORIGINAL]
@@ -72,9 +94,44 @@ def recommend_from(
         unknown = [user for user in wanted if user not in fitted.users]
         wanted = [user for user in wanted if user in fitted.users]
         if unknown:
-            say(f"{len(unknown)} unknown users left out, first {unknown[0]!r}")
-    recs = fitted.recommend(wanted, k=k, exclude_seen=exclude_seen)
-    return recs if look == ORIGINAL else present(study, recs, look)
+            say(f"{len(unknown)} unknown {'user' if len(unknown) == 1 else 'users'} left out, first {unknown[0]!r}")
+    steps = steps_from(study.config.rerank) if rules is None else tuple(rules)
+    if steps:
+        recs = _ruled(study, fitted, wanted, steps, k=k, exclude_seen=exclude_seen, say=say)
+    else:
+        recs = fitted.recommend(wanted, k=k, exclude_seen=exclude_seen)
+    return recs.to_frame() if look == ORIGINAL else present(study, model, recs, look, say=say)
+
+
+def _ruled(
+    study: Study,
+    fitted: FittedRecommender,
+    users: Sequence[str],
+    steps: Sequence[Step],
+    *,
+    k: int,
+    exclude_seen: bool,
+    say: Callable[[str], None],
+) -> Recommendations:
+    """Lists by the rules: what they exclude is not proposed at all, so that it leaves no list short."""
+    known = known_of(study)
+    denied = np.zeros(len(known.items), bool)
+    for step in (s for s in steps if isinstance(s, Exclude)):
+        denied |= (out := step.where.items(known))
+        say(f"{in_words(step)}: {int(out.sum())} items are not proposed")
+    deny = known.items.decode(np.flatnonzero(denied))
+    recs = fitted.recommend(users, k=CANDIDATES * k, exclude_seen=exclude_seen, deny=deny)
+    chosen = [s for s in steps if not isinstance(s, Exclude)]
+    done = rerank(recs, chosen, known=known, k=k)
+    if chosen:
+        say(done.to_text())
+    return done.recommendations
+
+
+def known_of(study: Study) -> Known:
+    """What rules may look at: the catalogue, the features of the original presentations, and histories."""
+    data = dataset_of(study).with_item_features(table_for(study, ORIGINAL if study.encoders else None))
+    return Known.of(data, Catalog.load(study.folder / "catalog.parquet"), seed=study.config.seed)
 
 
 def similar_from(run: Path, model: str, items: Sequence[str], *, k: int) -> pd.DataFrame:
@@ -85,14 +142,32 @@ def similar_from(run: Path, model: str, items: Sequence[str], *, k: int) -> pd.D
     return named[["query", "item_id", "title", "category", "score", "rank"]]
 
 
-def present(study: Study, recs: Recommendations, look: str) -> Recommendations:
-    """Show each item in ``look`` (or in the look its user leans to) where that was accepted, else as it is."""
-    data = load_data(study)
-    taste = look_taste(study, data)
+def present(
+    study: Study, model: str, recs: Recommendations, look: str, *, say: Callable[[str], None] = print
+) -> pd.DataFrame:
+    """Show each item in ``look`` where that was accepted, else as it is.
+
+    ``best`` asks the model, where it sees pictures: the accepted look in which its score for this user is highest.
+    Other models know nothing of looks; then it is the look that the user's history leans to.
+    """
+    fitted = open_model(study.folder.path, model)
+    sees_pictures = richest(study, study.config.make_models()[model]) == ORIGINAL
+    if look == BEST and sees_pictures and isinstance(fitted, PresentationAware):
+        models = {name: fitted.with_item_features(table_for(study, name)) for name in (ORIGINAL, *study.looks)}
+        shown = choose_presentation(recs, models, Presentations.load(study.folder / "presentations.parquet"))
+        say(shown.to_text())
+        return shown.to_frame().drop(columns="gain")
+    taste = look_taste(study, data := dataset_of(study))
     user, item = data.users.encode(recs.user_id), data.items.encode(recs.item_id)
     wanted = taste.best[user] if look == BEST else np.full(len(user), taste.looks.index(look))
-    names = np.asarray(taste.looks, dtype=object)[wanted]
-    return replace(recs, presentation=np.where(taste.accepted[item, wanted], names, ORIGINAL).astype(object))
+    names, accepted = np.asarray(taste.looks, dtype=object)[wanted], taste.accepted[item, wanted]
+    frame = replace(recs, presentation=np.where(accepted, names, ORIGINAL).astype(object)).to_frame()
+    if look == BEST:
+        frame["reason"] = [
+            f"the history leans to {name}" + ("" if ok else ", which was refused for this item")
+            for name, ok in zip(names, accepted, strict=True)
+        ]
+    return frame
 
 
 def titles(catalog: pd.DataFrame) -> dict[str, str]:

@@ -7,9 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from recsys.data.catalog import Catalog
 from recsys.data.dataset import Dataset
-from recsys.data.interactions import Interactions
 from recsys.data.presentation import Presentations
 from recsys.data.recommendations import ORIGINAL
 from study.run import Study
@@ -69,12 +67,6 @@ def look_taste(study: Study, data: Dataset) -> LookTaste:
 def style_block(study: Study) -> str | None:
     """The block in which style is measured; None without pictures."""
     return next((b for b in STYLE_BLOCKS if b in study.encoders), next(iter(study.encoders), None))
-
-
-def load_data(study: Study) -> Dataset:
-    """Every interaction of a study, over its whole catalogue."""
-    catalog = Catalog.load(study.folder / "catalog.parquet")
-    return Dataset.of(Interactions.load(study.folder / "interactions.parquet"), catalog)
 
 
 def _profiles(data: Dataset, rows: Floats) -> Floats:

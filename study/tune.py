@@ -9,17 +9,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from recsys.data.catalog import Catalog
 from recsys.data.dataset import Dataset
 from recsys.errors import ConfigError, unknown_name
 from recsys.extras import require
 from recsys.files import safe_name, write_bytes, write_json
 from recsys.models.base import Recommender
+from recsys.models.validation import Judge
 from recsys.tuning.rehearsal import METRIC
 from recsys.tuning.search import Tuning, tune
+from study.learning import dataset_of, split_of
 from study.run import Study, run_stages
 from study.stages.features import FEATURES
-from study.stages.fit import features_of, richest, split_of
+from study.stages.fit import features_of, richest
 from study.stages.ingest import INGEST
 from study.stages.looks import LOOKS
 
@@ -41,7 +42,15 @@ class StudyTuning:
     toml: str
 
 
-def tune_study(study: Study, name: str, *, trials: int, folds: int, say: Callable[[str], None] = print) -> StudyTuning:
+def tune_study(
+    study: Study,
+    name: str,
+    *,
+    trials: int,
+    folds: int,
+    judge: Judge = "all",
+    say: Callable[[str], None] = print,
+) -> StudyTuning:
     """Search, or go on with a search, and write what was found into the study's folder.
 
     Raises:
@@ -64,6 +73,7 @@ def tune_study(study: Study, name: str, *, trials: int, folds: int, say: Callabl
             trials=trials,
             folds=folds,
             seed=study.config.seed,
+            judge=judge,
             journal=folder / JOURNAL,
             mark=mark,
             say=say,
@@ -78,7 +88,7 @@ def tune_study(study: Study, name: str, *, trials: int, folds: int, say: Callabl
 
 def _train_side(study: Study, config: Recommender) -> tuple[Dataset, str]:
     """What comparisons let models learn from, with the features the model is put to use with; and what made those."""
-    data = Dataset.of(split_of(study).train, Catalog.load(study.folder / "catalog.parquet"))
+    data = dataset_of(study, split_of(study).train)
     table = features_of(study, richest(study, config))
     if table is None:
         return data, ""

@@ -19,6 +19,7 @@ from evaluation.goals import GOALS
 from evaluation.metrics import METRICS, SHARES
 from evaluation.simulate import ABConfig
 from evaluation.splits import KINDS, SplitConfig
+from recsys.rerank.chain import STEPS
 from recsys.tuning.space import SPACES
 from study.config import CatalogConfig, EvaluationConfig, FeaturesConfig, InteractionsConfig, StudyConfig
 from style.guard import _BOUNDS, GuardConfig
@@ -38,6 +39,7 @@ TABLES = {
         "[evaluation]": EvaluationConfig,
         "[ab]": ABConfig,
     },
+    "recommend.md": dict(STEPS),
     "looks.md": {
         "Every key of a look": Look,
         "backdrop": Backdrop,
@@ -133,9 +135,19 @@ def test_the_table_of_keys_is_the_dataclass(page: str, title: str, config: type)
 
 def test_every_key_of_a_study_file_is_named_on_its_page() -> None:
     text = TEXT["study.md"]
-    configs = [StudyConfig, *(config for _, _, config in CASES)]
+    configs = [StudyConfig, *(config for page, _, config in CASES if page != "recommend.md")]
     keys = {f.name for c in configs for f in dataclasses.fields(c) if f.init} - {"name"}
-    tables_of_the_file = {"catalog", "interactions", "split", "looks", "features", "models", "evaluation", "ab"}
+    tables_of_the_file = {
+        "catalog",
+        "interactions",
+        "split",
+        "looks",
+        "features",
+        "models",
+        "rerank",
+        "evaluation",
+        "ab",
+    }
     assert {f.name for f in dataclasses.fields(StudyConfig)} - tables_of_the_file == {"seed"}
     for key in keys - tables_of_the_file:
         assert f"`{key}`" in text, key

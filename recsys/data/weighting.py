@@ -25,9 +25,7 @@ def event_factors(events: pd.Series, weights: Mapping[str, float]) -> Weights:
         >>> event_factors(pd.Series(["view", "purchase"]), {"view": 1, "cart": 3, "purchase": 5}).tolist()
         [1.0, 5.0]
     """
-    for name, weight in weights.items():
-        if not 0 <= weight < np.inf:
-            raise ConfigError(f"the weight of event {name!r} must be >= 0 and finite, got {weight}")
+    check_event_weights(weights)
     unnamed = sorted(set(events.unique()) - set(weights))
     if unnamed:
         listed = ", ".join(repr(name) for name in unnamed)
@@ -35,6 +33,15 @@ def event_factors(events: pd.Series, weights: Mapping[str, float]) -> Weights:
             f"event_weights names {sorted(weights)}, the log also has {listed}; give each a weight (0 ignores it)"
         )
     return np.asarray(events.map(dict(weights)), dtype=np.float64)
+
+
+def check_event_weights(weights: Mapping[str, float]) -> None:
+    """Refuse weights that are negative or not finite, and those of which none is above 0."""
+    for name, weight in weights.items():
+        if not 0 <= weight < np.inf:
+            raise ConfigError(f"the weight of event {name!r} must be >= 0 and finite, got {weight}")
+    if weights and not any(weights.values()):
+        raise ConfigError(f"event_weights are 0 for {', '.join(weights)}: nothing is left to learn from")
 
 
 def recency(timestamp: npt.NDArray[Any], half_life_days: float) -> Weights:

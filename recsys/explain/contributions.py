@@ -11,7 +11,7 @@ nothing is attributed by approximation. Models that are linear in what a user ha
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol, runtime_checkable
 
@@ -71,6 +71,10 @@ class Contributions:
         if self.values.shape != expected or self.usual.shape != expected[:1]:
             shapes = f"{self.values.shape} and {self.usual.shape}"
             raise DataError(f"contributions must have shapes {expected} and {expected[:1]}, got {shapes}")
+
+    def scaled(self, by: float) -> Contributions:
+        """Of a score ``by`` times as large."""
+        return Contributions(self.users, self.items, self.values * by, self.usual * by)
 
 
 @dataclass(frozen=True, eq=False)
@@ -179,6 +183,31 @@ def linear(past: Iterable[Any], given: npt.NDArray[Any], usual: npt.NDArray[Any]
     """
     users = tuple(Term("past item", str(name)) for name in past)
     return Contributions(users, (ITSELF,), np.asarray(given, np.float64)[:, None], np.asarray(usual, np.float64))
+
+
+def shift(value: float, item: Term) -> Contributions:
+    """What is added whatever the features: to ``ITSELF`` a bias of this item, to ``ANYTHING`` the same to all."""
+    if item == ANYTHING:
+        return Contributions((COMMON,), (ANYTHING,), np.array([[value]]), np.array([value]))
+    return Contributions((EVERYONE,), (item,), np.array([[value]]), np.zeros(1))
+
+
+def merged(tables: Sequence[Contributions]) -> Contributions:
+    """The table of a sum of scores: cells of the same two terms are added up.
+
+    Example:
+        >>> merged([linear(["a"], np.ones(1), np.zeros(1)), linear(["b", "a"], np.ones(2), np.zeros(2))]).values
+        array([[2.],
+               [1.]])
+    """
+    users = {t: i for i, t in enumerate(dict.fromkeys(t for table in tables for t in table.users))}
+    items = {t: i for i, t in enumerate(dict.fromkeys(t for table in tables for t in table.items))}
+    values, usual = np.zeros((len(users), len(items))), np.zeros(len(users))
+    for table in tables:
+        rows, columns = [users[t] for t in table.users], [items[t] for t in table.items]
+        np.add.at(values, np.ix_(rows, columns), table.values)
+        np.add.at(usual, rows, table.usual)
+    return Contributions(tuple(users), tuple(items), values, usual)
 
 
 def _without_empty(table: Contributions) -> Contributions:

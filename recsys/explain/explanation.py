@@ -13,7 +13,7 @@ import pandas as pd
 from recsys.data.dataset import Dataset
 from recsys.data.features import FeatureTable
 from recsys.errors import ConfigError, DataError, unknown_name
-from recsys.explain.contributions import ANYTHING, EVERYONE, Contributions, Explainable, Question, Term
+from recsys.explain.contributions import ANYTHING, COMMON, EVERYONE, Contributions, Explainable, Question, Term
 from recsys.models.base import FittedRecommender
 
 if TYPE_CHECKING:
@@ -189,7 +189,8 @@ def _by_user(table: Contributions) -> tuple[Part, ...]:
         if term == EVERYONE:
             found.append(Part("item bias", "id", float(row.sum())))
         else:
-            found.append(Part(term.kind, term.name, float(row[~bias].sum())))
+            if term != COMMON or row[~bias].any():
+                found.append(Part(term.kind, term.name, float(row[~bias].sum())))
             found += [Part("user bias", term.name, float(row[bias].sum()))] if row[bias].any() else []
     return tuple(found)
 

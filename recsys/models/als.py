@@ -23,6 +23,7 @@ from recsys.models.base import Scores
 from recsys.models.fitted import FittedModel, as_seen, evidence, fitted_base, learnable, with_average_user, with_weights
 from recsys.models.folding import carried, changed_rows, mean_of, take_rows
 from recsys.models.matrices import for_cython
+from recsys.models.options import DEVICES, check_choice
 from recsys.retrieval.factors import Factors
 from recsys.topk import Ints, Mask
 
@@ -129,7 +130,9 @@ class ALS:
         regularization: L2 penalty on the factors.
         alpha: Confidence per unit of interaction weight.
         iterations: Alternations.
-        seed: Of the starting factors. The result does not depend on the number of threads.
+        seed: Of the starting factors. On a CPU the result does not depend on the number of threads.
+        device: ``auto`` trains on a GPU where the ``implicit`` package was built for one and finds it; ``cpu``,
+            ``cuda``. New users and items are always solved on the CPU.
     """
 
     uses_features: ClassVar[Literal["no", "optional", "required"]] = "no"
@@ -140,8 +143,10 @@ class ALS:
     alpha: float = 1.0
     iterations: int = 15
     seed: int = 0
+    device: str = "auto"
 
     def __post_init__(self) -> None:
+        check_choice(self, "device", DEVICES)
         if self.factors < 1 or self.iterations < 1:
             raise ConfigError(f"factors and iterations must be >= 1, got {self.factors} and {self.iterations}")
         if not (0 <= self.regularization < np.inf and 0 < self.alpha < np.inf):
@@ -158,7 +163,7 @@ class ALS:
         """
         history = learnable(dataset)
         with _one_blas_thread():
-            solver = _solver(self)
+            solver = _solver(self, gpu=on_gpu(self.device, "HAS_CUDA", "HAS_RMM"))
             users, items = fit_finite(solver, history, "raise regularization or lower alpha")
         return FittedALS(
             **fitted_base(self, dataset),
@@ -178,13 +183,34 @@ def fit_finite(solver: Any, history: sp.csr_array, cure: str) -> tuple[Scores, S
 
     try:
         solver.fit(for_cython(history), show_progress=False)
-        users, items = np.asarray(solver.user_factors), np.asarray(solver.item_factors)
+        users, items = _on_cpu(solver.user_factors), _on_cpu(solver.item_factors)
         finite = bool(np.isfinite(users).all() and np.isfinite(items).all())
     except ModelFitError:  # what the package says of NaN; of infinity it says nothing
         finite = False
     if not finite:
         raise DataError(f"training diverged to non-finite factors; {cure}")
     return users, items
+
+
+def on_gpu(device: str, *needs: str) -> bool:
+    """Whether to train on a GPU, which the `implicit` package must have been built for.
+
+    Raises:
+        ConfigError: ``cuda`` is asked for and cannot be had.
+    """
+    import implicit.gpu
+
+    able = all(getattr(implicit.gpu, flag, False) for flag in needs)
+    if device == "cuda" and not able:
+        raise ConfigError(
+            "device is cuda, but the installed implicit package has no CUDA or finds no GPU; use device = 'auto', or "
+            "install implicit from conda-forge with implicit-proc=*=gpu"
+        )
+    return able and device != "cpu"
+
+
+def _on_cpu(factors: Any) -> Scores:
+    return np.asarray(factors.to_numpy() if hasattr(factors, "to_numpy") else factors)
 
 
 @contextmanager
@@ -197,9 +223,12 @@ def _one_blas_thread() -> Iterator[None]:
         yield
 
 
-def _solver(config: ALS) -> Any:
+def _solver(config: ALS, *, gpu: bool = False) -> Any:
     # Imported here: it looks for a BLAS when imported, which costs users of other models time.
-    from implicit.cpu.als import AlternatingLeastSquares
+    if gpu:
+        from implicit.gpu.als import AlternatingLeastSquares
+    else:
+        from implicit.cpu.als import AlternatingLeastSquares
 
     return AlternatingLeastSquares(
         factors=config.factors,
@@ -214,7 +243,7 @@ def _solver(config: ALS) -> Any:
 def _solve(config: ALS, rows: sp.csr_array, factors: Scores) -> Scores:
     """(n, factors) exact factors of ``rows`` given the other side's; the problem is the same on both sides."""
     if not rows.shape[0]:
-        return np.empty((0, config.factors), np.float32)
+        return np.empty((0, factors.shape[1]), np.float32)
     with _one_blas_thread():
         solver = _solver(config)
         solver.item_factors = factors

@@ -113,6 +113,7 @@ class Recommender(Protocol):
         ...
 
 
+@runtime_checkable
 class PresentationAware(Protocol):
     """A fitted model whose item features can be exchanged for those of another presentation."""
 

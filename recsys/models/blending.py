@@ -28,10 +28,16 @@ def standardised(scores: Floats) -> Floats:
         >>> standardised(np.array([[1.0, 3.0], [2.0, 2.0]], dtype=np.float32)).tolist()
         [[-1.0, 1.0], [0.0, 0.0]]
     """
-    centred = scores - scores.mean(axis=1, keepdims=True)
-    spread = centred.std(axis=1, keepdims=True)
+    mean, deviation = spread(scores)
+    return np.asarray(np.where(deviation > 0, (scores - mean) / np.where(deviation > 0, deviation, 1), 0), np.float32)
+
+
+def spread(scores: Floats) -> tuple[Floats, Floats]:
+    """(n, 1) mean and standard deviation of every row; a deviation that is rounding alone is 0."""
+    mean = scores.mean(axis=1, keepdims=True)
+    deviation = (scores - mean).std(axis=1, keepdims=True)
     noise = 1e-6 * np.abs(scores).max(axis=1, keepdims=True, initial=1e-30)
-    return np.asarray(np.where(spread > noise, centred / np.maximum(spread, 1e-30), 0), np.float32)
+    return mean, np.where(deviation > noise, deviation, np.float32(0))
 
 
 def reciprocal_ranks(scores: Floats) -> Floats:

@@ -7,7 +7,7 @@ Feedback.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import ClassVar, Literal, Self
+from typing import Any, ClassVar, Literal, Self
 
 import numpy as np
 import scipy.sparse as sp
@@ -16,10 +16,11 @@ from recsys.data.dataset import Dataset
 from recsys.data.ids import IdMap
 from recsys.errors import ConfigError
 from recsys.explain.contributions import AVERAGE, ITSELF, Contributions, Question, Terms, bilinear
-from recsys.models.als import fit_finite
+from recsys.models.als import fit_finite, on_gpu
 from recsys.models.base import Scores
 from recsys.models.fitted import FittedModel, as_seen, fitted_base, learnable, with_average_user
 from recsys.models.folding import place, place_items, take_rows
+from recsys.models.options import DEVICES, check_choice
 from recsys.retrieval.factors import Factors
 from recsys.topk import Ints
 
@@ -97,7 +98,8 @@ class BPR:
         learning_rate: Of stochastic gradient descent.
         regularization: L2 penalty on vectors and biases.
         epochs: Passes over the interactions.
-        seed: Of start, order and samples. One thread trains, so the result is always the same.
+        seed: Of start, order and samples. One thread trains, so on a CPU the result is always the same.
+        device: As of `recsys.models.als.ALS`.
     """
 
     uses_features: ClassVar[Literal["no", "optional", "required"]] = "no"
@@ -108,8 +110,10 @@ class BPR:
     regularization: float = 0.01
     epochs: int = 100
     seed: int = 0
+    device: str = "auto"
 
     def __post_init__(self) -> None:
+        check_choice(self, "device", DEVICES)
         if self.factors < 1 or self.epochs < 1:
             raise ConfigError(f"factors and epochs must be >= 1, got {self.factors} and {self.epochs}")
         if not (0 < self.learning_rate < np.inf and 0 <= self.regularization < np.inf):
@@ -124,18 +128,8 @@ class BPR:
         Raises:
             DataError: No interaction has a positive weight, or the vectors are not finite (lower ``learning_rate``).
         """
-        from implicit.cpu.bpr import BayesianPersonalizedRanking
-
         history, base = learnable(dataset), fitted_base(self, dataset)
-        solver = BayesianPersonalizedRanking(
-            factors=self.factors,
-            learning_rate=self.learning_rate,
-            regularization=self.regularization,
-            iterations=self.epochs,
-            num_threads=1,
-            random_state=self.seed,
-        )
-        users, items = fit_finite(solver, history, "lower learning_rate or raise regularization")
+        users, items = fit_finite(self._solver(), history, "lower learning_rate or raise regularization")
         # The package keeps the bias as one more factor, for which every user has 1.
         return FittedBPR(
             **base,
@@ -143,3 +137,14 @@ class BPR:
             item_vectors=np.ascontiguousarray(items[:, :-1]),
             item_bias=np.ascontiguousarray(items[:, -1]),
         )
+
+    def _solver(self) -> Any:
+        options: dict[str, Any] = {"factors": self.factors, "learning_rate": self.learning_rate}
+        options |= {"regularization": self.regularization, "iterations": self.epochs, "random_state": self.seed}
+        if on_gpu(self.device, "HAS_CUDA"):
+            from implicit.gpu.bpr import BayesianPersonalizedRanking
+        else:
+            from implicit.cpu.bpr import BayesianPersonalizedRanking
+
+            options["num_threads"] = 1
+        return BayesianPersonalizedRanking(**options)

@@ -30,6 +30,10 @@ class Crew:
         return list(map(function, parts) if self.pool is None else self.pool.map(function, parts))
 
 
+ALONE = Crew(None)
+"""No threads but the caller's."""
+
+
 @contextmanager
 def one_thread() -> Iterator[None]:
     """Run torch and BLAS on one thread: the last bits of a sum depend on how it is split among threads."""
@@ -54,10 +58,25 @@ def crew() -> Iterator[Crew]:
     threads = torch.get_num_threads()
     with one_thread():
         if threads == 1:
-            yield Crew(None)
+            yield ALONE
             return
         with ThreadPoolExecutor(threads) as pool:
             yield Crew(pool)
+
+
+EVEN = 4
+"""Parts come in multiples of this, so that few threads end together; more threads need more parts than this."""
+
+
+def even_spans(n: int, size: int) -> list[slice]:
+    """Slices like `spans`, of one length and, unless one is enough, a multiple of four of them.
+
+    Example:
+        >>> even_spans(10, 6)
+        [slice(0, 3, None), slice(3, 6, None), slice(6, 9, None), slice(9, 10, None)]
+    """
+    parts = -(-n // size)
+    return spans(n, size if parts <= 1 else -(-n // (-(-parts // EVEN) * EVEN)))
 
 
 def spans(n: int, size: int) -> list[slice]:

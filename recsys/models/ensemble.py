@@ -20,8 +20,9 @@ from recsys.data.dataset import Dataset
 from recsys.data.features import FeatureTable
 from recsys.data.ids import IdMap
 from recsys.errors import ConfigError
+from recsys.explain.contributions import ANYTHING, ITSELF, Contributions, Explainable, Question, merged, shift
 from recsys.models.base import Scores
-from recsys.models.blending import BLENDS, tuned_weights
+from recsys.models.blending import BLENDS, spread, tuned_weights
 from recsys.models.fitted import Arrays, FittedModel, Similarity, as_seen, fitted_base
 from recsys.models.validation import Holdout
 from recsys.registry import component
@@ -108,6 +109,28 @@ class FittedEnsemble(FittedModel):
     def _with_users(self, users: IdMap, history: sp.csr_array) -> FittedEnsemble:
         members = tuple(m._with_users(users, history) for m in self.members)
         return replace(self, users=users, seen=as_seen(history), members=members)
+
+    def contributions(self, question: Question) -> Contributions:
+        """The members' parts, each scaled as the blend scales its scores, and what brings them onto one scale.
+
+        A standardised score is (s - mean) / deviation over the user's warm, or cold, items: the first is scaled, the
+        second is the same for every item of the half and no reason for any. The cold items' offset is an item's bias.
+
+        Raises:
+            ConfigError: Ranks are blended, or a member cannot say why.
+        """
+        if self.config.blend != "weighted":
+            raise ConfigError(f"an ensemble of blend {self.config.blend!r} has no parts; explain a member instead")
+        warm = bool(self.warm[question.item])
+        half, parts = np.flatnonzero(self.warm == warm), [shift(0.0 if warm else float(self.offset[0]), ITSELF)]
+        for member, weight in zip(self.members, self.weights[int(warm)], strict=True):
+            mean, deviation = spread(member._score_block(np.array([question.user]))[:, half])
+            if weight and deviation[0, 0]:
+                if not isinstance(member, Explainable):
+                    raise ConfigError(f"{member.model} cannot say why, so its ensemble cannot either")
+                scale = float(weight / deviation[0, 0])
+                parts += [member.contributions(question).scaled(scale), shift(-scale * float(mean[0, 0]), ANYTHING)]
+        return merged(parts)
 
     def _item_similarity(self) -> tuple[Similarity, Mask]:
         return self._mean_similarity("item")

@@ -2,18 +2,31 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Protocol
 
 import torch
 from torch import Tensor
 
+from recsys.models.crew import ALONE, Crew, spans
+
+PART = 2048
+"""Rows that one thread updates at a time: what it needs of them stays in its cache."""
+Decay = Tensor | float
+
 
 class Optimiser(Protocol):
     """Updates parameters in place."""
 
     def step(
-        self, parameter: Tensor, rows: Tensor | None, gradient: Tensor, rate: Tensor | float, decay: Tensor | float
+        self,
+        parameter: Tensor,
+        rows: Tensor | None,
+        gradient: Tensor,
+        rate: Tensor | float,
+        decay: Decay,
+        crew: Crew = ALONE,
     ) -> None:
         """Update ``parameter[rows]`` (None: all of it); ``rows`` are distinct.
 
@@ -22,7 +35,8 @@ class Optimiser(Protocol):
             rows: Which of its rows.
             gradient: Of those rows; overwritten.
             rate: Learning rate, broadcast over the gradient.
-            decay: L2 penalty: ``decay * parameter`` joins the gradient.
+            decay: L2 penalty, a number or one a cell: ``decay * parameter`` joins the gradient.
+            crew: Shares the rows.
         """
         ...
 
@@ -37,19 +51,26 @@ class AdaGrad:
     state: dict[int, Tensor] = field(default_factory=dict)
 
     def step(
-        self, parameter: Tensor, rows: Tensor | None, gradient: Tensor, rate: Tensor | float, decay: Tensor | float
+        self,
+        parameter: Tensor,
+        rows: Tensor | None,
+        gradient: Tensor,
+        rate: Tensor | float,
+        decay: Decay,
+        crew: Crew = ALONE,
     ) -> None:
         """See `Optimiser.step`."""
         squares = self.state.setdefault(id(parameter), torch.zeros_like(parameter))
-        values = parameter if rows is None else parameter[rows]
-        gradient += decay * values
-        if rows is None:
-            squares.addcmul_(gradient, gradient)
-            parameter -= gradient.div_(squares.sqrt().add_(1e-6)).mul_(rate)
-            return
-        total = squares[rows].addcmul_(gradient, gradient)
-        squares[rows] = total
-        parameter[rows] = values - gradient.div_(total.sqrt_().add_(1e-6)).mul_(rate)
+
+        def update(part: slice, index: Tensor | slice) -> None:
+            g = gradient[part]
+            g += _of(decay, part) * parameter[index]
+            total = squares[index].addcmul_(g, g)
+            if not isinstance(index, slice):  # picked rows are a copy
+                squares[index] = total
+            parameter[index] -= g.div_(total.sqrt().add_(1e-6)).mul_(rate)
+
+        _each(update, rows, len(gradient), crew)
 
 
 @dataclass
@@ -63,17 +84,37 @@ class Adam:
     steps: dict[int, int] = field(default_factory=dict)
 
     def step(
-        self, parameter: Tensor, rows: Tensor | None, gradient: Tensor, rate: Tensor | float, decay: Tensor | float
+        self,
+        parameter: Tensor,
+        rows: Tensor | None,
+        gradient: Tensor,
+        rate: Tensor | float,
+        decay: Decay,
+        crew: Crew = ALONE,
     ) -> None:
         """See `Optimiser.step`."""
-        key, index = id(parameter), slice(None) if rows is None else rows
+        key = id(parameter)
         mean, square = self.state.setdefault(key, (torch.zeros_like(parameter), torch.zeros_like(parameter)))
         t = self.steps[key] = self.steps.get(key, 0) + 1
-        gradient += decay * parameter[index]
-        m = torch.lerp(mean[index], gradient, 0.1)
-        v = torch.lerp(square[index], gradient.square_(), 0.001)
-        mean[index], square[index] = m, v
-        parameter[index] -= (m / (1 - 0.9**t)).div_((v / (1 - 0.999**t)).sqrt_().add_(1e-8)).mul_(rate)
+
+        def update(part: slice, index: Tensor | slice) -> None:
+            g = gradient[part]
+            g += _of(decay, part) * parameter[index]
+            m = torch.lerp(mean[index], g, 0.1)
+            v = torch.lerp(square[index], g.square_(), 0.001)
+            mean[index], square[index] = m, v
+            parameter[index] -= (m / (1 - 0.9**t)).div_((v / (1 - 0.999**t)).sqrt_().add_(1e-8)).mul_(rate)
+
+        _each(update, rows, len(gradient), crew)
 
 
 OPTIMISERS: dict[str, type[AdaGrad] | type[Adam]] = {"adagrad": AdaGrad, "adam": Adam}
+
+
+def _each(update: Callable[[slice, Tensor | slice], None], rows: Tensor | None, n: int, crew: Crew) -> None:
+    """Part by part: its place in the gradient and in the parameter."""
+    crew.map(lambda part: update(part, part if rows is None else rows[part]), spans(n, PART))
+
+
+def _of(decay: Decay, part: slice) -> Decay:
+    return decay[part] if isinstance(decay, Tensor) and len(decay) > 1 else decay

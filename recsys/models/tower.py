@@ -21,8 +21,10 @@ from recsys.data.features import Matrix
 from recsys.models.bags import Bag
 from recsys.models.crew import Crew, spans
 
-PART = 4096
-"""Rows of features multiplied by one thread at a time."""
+PART = 512
+"""Rows of features multiplied by one thread at a time, at least."""
+MOST_PARTS = 32
+"""Each has a sum of its own until they are added up."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -31,7 +33,7 @@ class Tower:
 
     Attributes:
         ids: (n, factors + 1) id vectors.
-        dense: (n, d) all dense blocks side by side, or None.
+        dense: (n, d) all dense blocks side by side, or None; products with them are in their precision.
         dense_weight: (d, factors + 1).
         sparse: The (n, s) sparse blocks side by side, or None.
         sparse_weight: (s, factors + 1).
@@ -48,12 +50,15 @@ class Tower:
     weight_mask: Tensor
 
     @classmethod
-    def of(cls, ids: Tensor, blocks: Sequence[Matrix], rng: torch.Generator) -> Tower:
-        """With small random feature weights; their biases start at 0."""
+    def of(
+        cls, ids: Tensor, blocks: Sequence[Matrix], rng: torch.Generator, precision: torch.dtype = torch.float32
+    ) -> Tower:
+        """With small random feature weights; their biases start at 0. Dense blocks are kept in ``precision``."""
         width, device = ids.shape[1], ids.device
         dense = [b for b in blocks if isinstance(b, np.ndarray)]
         sparse = [b for b in blocks if not isinstance(b, np.ndarray)]
-        joined = None if not dense else torch.from_numpy(dense[0] if len(dense) == 1 else np.hstack(dense)).to(device)
+        joined = None if not dense else torch.from_numpy(dense[0] if len(dense) == 1 else np.hstack(dense))
+        joined = None if joined is None else joined.to(device, precision)
         bag = None if not sparse else Bag.of(sp.csr_array(sp.hstack(sparse, format="csr")), device)
         n_dense, n_sparse = 0 if joined is None else joined.shape[1], 0 if bag is None else bag.n_columns
         weights = [_initial_weights(n, width, rng).to(device) for n in (n_dense, n_sparse)]
@@ -85,26 +90,28 @@ class Tower:
     def content(self, rows: Tensor | None, crew: Crew) -> Tensor:
         """(len(rows), factors + 1): what features say of the rows (None: of all)."""
         n = len(self.ids) if rows is None else len(rows)
-        out = self.ids.new_zeros(n, self.ids.shape[1])
+        out = (self.ids.new_zeros if self.dense is None else self.ids.new_empty)(n, self.ids.shape[1])
         if self.dense is not None:
-            crew.map(
-                lambda part: torch.mm(_pick(self.dense, rows, part), self.dense_weight, out=out[part]), spans(n, PART)
-            )
+            weight = self.dense_weight.to(self.dense.dtype)
+            crew.map(lambda part: out[part].copy_(_pick(self.dense, rows, part) @ weight), _parts(n))
         if self.sparse is not None:
             out += (self.sparse if rows is None else self.sparse.rows(rows)).sums(self.sparse_weight)
         return out
 
     def weight_gradients(self, rows: Tensor | None, gradient: Tensor, crew: Crew) -> list[tuple[Tensor, Tensor]]:
         """(weights, their gradient) from the gradient of `content`."""
-        found, gradient = [], gradient * self.weight_mask
+        found = []
         if self.dense is not None:
-            parts = spans(len(gradient), PART)
-            sums = crew.map(lambda part: _pick(self.dense, rows, part).T @ gradient[part], parts)
-            found.append((self.dense_weight, torch.stack(sums).sum(dim=0) if len(sums) > 1 else sums[0]))
+            kind = self.dense.dtype
+            sums = crew.map(
+                lambda part: (_pick(self.dense, rows, part).T @ gradient[part].to(kind)).float(), _parts(len(gradient))
+            )
+            total = torch.stack(sums).sum(dim=0) if len(sums) > 1 else sums[0]
+            found.append((self.dense_weight, total.mul_(self.weight_mask)))
         if self.sparse is not None:
             back = self._sparse_transposed if rows is None else self.sparse.rows(rows).transposed()
             assert back is not None
-            found.append((self.sparse_weight, back.sums(gradient)))
+            found.append((self.sparse_weight, back.sums(gradient).mul_(self.weight_mask)))
         return found
 
     def block_weights(self, blocks: Sequence[Matrix]) -> tuple[Tensor, ...]:
@@ -116,6 +123,10 @@ class Tower:
             at[is_dense] = start + block.shape[1]
             found.append((self.dense_weight if is_dense else self.sparse_weight)[start : at[is_dense]])
         return tuple(found)
+
+
+def _parts(n: int) -> list[slice]:
+    return spans(n, max(PART, -(-n // MOST_PARTS)))
 
 
 def _pick(matrix: Tensor | None, rows: Tensor | None, part: slice) -> Tensor:

@@ -21,7 +21,7 @@ from torch import Tensor
 from recsys.errors import DataError
 from recsys.models.bags import Bag, masses
 from recsys.models.batches import Batch, Shard, with_one
-from recsys.models.crew import Crew, crew, spans
+from recsys.models.crew import Crew, crew, even_spans
 from recsys.models.losses import LOSSES, Loss, warp_kos
 from recsys.models.optimisers import OPTIMISERS, Optimiser
 from recsys.models.tower import Tower
@@ -93,7 +93,7 @@ class Trainer:
         content = self.item.content(items, workers)
         kept = self._kept(len(content))
         ids = self.item.ids if items is None else self.item.ids[items]
-        vectors = content + torch.where(kept, ids, self.unknown)
+        vectors = content + (ids if kept is None else torch.where(kept, ids, self.unknown))
         people = (
             self.user.ids[users] + self.user.content(users, workers) if self.user.has_features else self.user.ids[users]
         )
@@ -102,8 +102,9 @@ class Trainer:
             person[:, :-1] += pooled[0]
         loss, d_person, d_vectors = self._scored(batch, person, vectors, workers)
         d_people = torch.zeros_like(people).index_add_(0, batch.owner, d_person)
-        d_content = d_vectors.clone()
+        d_content = d_vectors
         if pooled is not None:
+            d_content = d_vectors.clone()
             d_content[:, :-1] += self._unpooled(batch, d_person[:, :-1], pooled[1])
         self._update(batch, items, kept, (d_people, d_vectors, d_content), workers)
         return loss
@@ -145,9 +146,11 @@ class Trainer:
     def _folds(self) -> int:
         return self.options.folds if self.options.history and self.item.has_features else 1
 
-    def _kept(self, n: int) -> Tensor:
-        """(n, 1) whether an item shows its id, or features must do without it as for a cold item."""
+    def _kept(self, n: int) -> Tensor | None:
+        """(n, 1) whether an item shows its id, or features must do without it as for a cold item; None: all do."""
         share = self.options.id_dropout if self.item.has_features else 0.0
+        if not share:
+            return None
         return (torch.rand(n, 1, generator=self.rng) >= share).to(self.unknown.device)
 
     def _pooled(self, batch: Batch, content: Tensor) -> tuple[Tensor, Tensor] | None:
@@ -181,7 +184,7 @@ class Trainer:
     def _shards(self, batch: Batch, person: Tensor, n_negatives: int) -> list[Shard]:
         """The batch's rows, cut so that one thread's scores stay in its cache."""
         cells = GPU_CELLS if person.is_cuda else CELLS
-        rows = spans(batch.n_rows, max(1, cells // n_negatives))
+        rows = even_spans(batch.n_rows, max(1, cells // n_negatives))
         ends = torch.tensor([rows[0].start, *(part.stop for part in rows)], device=batch.row.device)
         bounds = torch.searchsorted(batch.row, ends).tolist()
         seeds = torch.randint(2**62, (len(rows),), generator=self.rng).tolist()
@@ -210,7 +213,7 @@ class Trainer:
         self,
         batch: Batch,
         items: Tensor | None,
-        kept: Tensor,
+        kept: Tensor | None,
         gradients: tuple[Tensor, Tensor, Tensor],
         workers: Crew,
     ) -> None:
@@ -221,15 +224,16 @@ class Trainer:
         share = len(batch.item) / len(self.history.column)
         rate, person_rate = self._rates(d_vectors)
         for weights, gradient in self.user.weight_gradients(batch.users, d_people, workers):
-            step(weights, None, gradient, person_rate, share * o.l2_features)
+            step(weights, None, gradient, person_rate, share * o.l2_features, workers)
         for weights, gradient in self.item.weight_gradients(items, d_content, workers):
-            step(weights, None, gradient, rate, share * o.l2_features)
+            step(weights, None, gradient, rate, share * o.l2_features, workers)
         penalty = o.l2 * _all_but_bias(d_vectors)
         if o.user_id:
             step(self.user.ids, batch.users, d_people, person_rate, n_user * penalty)
-        if bool((~kept).any()):
+        if kept is not None and bool((~kept).any()):
             step(self.unknown, None, torch.where(kept, 0.0, d_vectors).sum(dim=0, keepdim=True), rate, 0.0)
-        step(self.item.ids, items, torch.where(kept, d_vectors * self.item.id_mask, 0.0), rate, n_item * penalty)
+        d_ids = d_vectors * self.item.id_mask
+        step(self.item.ids, items, d_ids if kept is None else d_ids * kept, rate, n_item * penalty, workers)
 
     def _rates(self, like: Tensor) -> tuple[Tensor, Tensor]:
         """(1, factors + 1) learning rates of the items' side and of the users'."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from typing import Protocol
+from typing import Literal, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -19,6 +19,7 @@ MAX_USERS = 4096
 """Users judged at most, evenly spaced: the mean over them is precise enough to compare epochs."""
 
 Floats = npt.NDArray[np.float32]
+Judge = Literal["all", "halves"]
 
 
 class Lister(Protocol):
@@ -74,16 +75,32 @@ class Holdout:
         """How many of the later choices were of items that nobody had chosen before."""
         return float(1 - self.past.is_warm[self.item].mean())
 
-    def ndcg(self, fitted: Lister) -> float:
-        """Mean NDCG@20 of the judged users' lists over all items; the ideal has every later choice first."""
-        lists, _ = fitted.top_items(self.users, k=K)
-        chosen = np.zeros(lists.shape, bool)
-        keys = np.sort(self.owner * len(self.past.items) + self.item)
+    def ndcg(self, fitted: Lister, judge: Judge = "all") -> float:
+        """Mean NDCG@20 of the judged users' lists; the ideal has every later choice first.
+
+        Args:
+            fitted: The model.
+            judge: ``all``: lists over all items. ``halves``: the mean of two such values, of lists of the items that
+                had been chosen before, and of lists of those that had not, each judged by choices of its own kind; a
+                half that nothing was chosen from does not count. How warm and cold items stand against each other,
+                which an offset sets, then decides nothing.
+        """
+        if judge == "all":
+            return self._ndcg(fitted, None)
+        warm = self.past.is_warm
+        halves = [mask for mask in (warm, ~warm) if mask[self.item].any()]
+        return float(np.mean([self._ndcg(fitted, mask) for mask in halves]))
+
+    def _ndcg(self, fitted: Lister, allowed: Mask | None) -> float:
+        wanted = np.full(len(self.item), True) if allowed is None else allowed[self.item]
+        judged, owner = np.unique(self.owner[wanted], return_inverse=True)
+        lists, _ = fitted.top_items(self.users[judged], k=K, allowed=allowed)
+        keys = np.sort(owner * len(self.past.items) + self.item[wanted])
         asked = np.arange(len(lists))[:, None] * len(self.past.items) + lists
         at = np.minimum(np.searchsorted(keys, asked), len(keys) - 1)
         chosen = (keys[at] == asked) & (lists >= 0)
         discount = 1 / np.log2(np.arange(2, K + 2))
-        ideal = np.concatenate([[0], np.cumsum(discount)])[np.minimum(np.bincount(self.owner), K)]
+        ideal = np.concatenate([[0], np.cumsum(discount)])[np.minimum(np.bincount(owner), K)]
         return float(((chosen * discount).sum(axis=1) / ideal).mean())
 
     def cold_offset(self, fitted: Lister) -> float:

@@ -11,7 +11,7 @@ import numpy as np
 from recsys.data.dataset import Dataset
 from recsys.errors import ConfigError, DataError
 from recsys.models.base import Recommender
-from recsys.models.validation import Holdout, K, Patience
+from recsys.models.validation import Holdout, Judge, K, Patience
 from recsys.progress import silenced
 from recsys.tuning.space import kind_of, with_options
 
@@ -29,7 +29,7 @@ class Outcome:
     """What came of a rehearsal.
 
     Attributes:
-        value: Mean over folds of the mean NDCG@20 of the users judged, in [0, 1], over all items.
+        value: Mean over folds of the mean NDCG@20 of the users judged, in [0, 1].
         found: Options that the rehearsal itself found: a hybrid's ``epochs``.
     """
 
@@ -83,38 +83,40 @@ def _rows(dataset: Dataset, mask: Any) -> Dataset:
     return replace(dataset, **{name: getattr(dataset, name)[mask] for name in names})
 
 
-def rehearse(config: Recommender, folds: Sequence[Holdout], report: Report | None = None) -> Outcome:
+def rehearse(
+    config: Recommender, folds: Sequence[Holdout], report: Report | None = None, judge: Judge = "all"
+) -> Outcome:
     """Fit and judge on every fold; a model that trains by epochs also learns after how many to stop."""
     quiet = report or (lambda step, value: None)
     with silenced():
-        return REHEARSALS.get(kind_of(config), by_fold)(config, folds, quiet)
+        return REHEARSALS.get(kind_of(config), by_fold)(config, folds, quiet, judge)
 
 
-def by_fold(config: Any, folds: Sequence[Holdout], report: Report) -> Outcome:
+def by_fold(config: Any, folds: Sequence[Holdout], report: Report, judge: Judge) -> Outcome:
     """Fold after fold; the running mean is reported after each but the last."""
     values = list[float]()
     for i, fold in enumerate(folds):
-        values.append(fold.ndcg(config.fit(fold.past)))
+        values.append(fold.ndcg(config.fit(fold.past), judge))
         if i < len(folds) - 1:
             report(i, float(np.mean(values)))
     return Outcome(float(np.mean(values)))
 
 
-def by_epoch(config: Any, folds: Sequence[Holdout], report: Report) -> Outcome:
+def by_epoch(config: Any, folds: Sequence[Holdout], report: Report, judge: Judge) -> Outcome:
     """All folds an epoch at a time, so that their mean is known, and reported, after each but the first.
 
     With ``validation`` the model finds its epochs itself, and folds are judged whole.
     """
     if config.validation:
-        return by_fold(config, folds, report)
+        return by_fold(config, folds, report, judge)
     config = with_options(config, {"epochs": MOST_EPOCHS})
     under_way = [config.prepare(fold.past) for fold in folds]
 
-    def judge() -> float:
+    def score() -> float:
         fitted = (config.finish(f.past, learned, []) for f, learned in zip(folds, under_way, strict=True))
-        return float(np.mean([fold.ndcg(model) for fold, model in zip(folds, fitted, strict=True)]))
+        return float(np.mean([fold.ndcg(model, judge) for fold, model in zip(folds, fitted, strict=True)]))
 
-    watch = Patience(judge, config.patience)
+    watch = Patience(score, config.patience)
     for epoch in range(MOST_EPOCHS):
         for learned in under_way:
             learned.trainer.run(1)
@@ -126,5 +128,5 @@ def by_epoch(config: Any, folds: Sequence[Holdout], report: Report) -> Outcome:
     return Outcome(max(watch.scores), {"epochs": watch.best_epoch})
 
 
-REHEARSALS: Mapping[str, Callable[[Any, Sequence[Holdout], Report], Outcome]] = {"hybrid": by_epoch}
+REHEARSALS: Mapping[str, Callable[[Any, Sequence[Holdout], Report, Judge], Outcome]] = {"hybrid": by_epoch}
 """Models that can be judged as they learn; all others are by fold."""

@@ -22,7 +22,7 @@ from recsys.errors import ArtifactError, ConfigError, DataError
 from recsys.extras import require
 from recsys.files import stable_hash, write_bytes
 from recsys.models.base import Recommender
-from recsys.models.validation import Holdout
+from recsys.models.validation import Holdout, Judge
 from recsys.progress import silenced
 from recsys.tuning.rehearsal import METRIC, folds_of, rehearse
 from recsys.tuning.space import Range, Space, kind_of, space_of, with_options
@@ -66,6 +66,7 @@ class Tuning:
         space: Where was looked.
         folds: What each fold learned from and was judged by.
         seed: Of the search.
+        judge: By which lists.
     """
 
     model: str
@@ -75,6 +76,7 @@ class Tuning:
     space: Mapping[str, Range]
     folds: tuple[Mapping[str, Any], ...]
     seed: int
+    judge: Judge = "all"
 
     @property
     def best(self) -> Trial | None:
@@ -87,6 +89,7 @@ class Tuning:
         return {
             "model": self.model,
             "metric": METRIC,
+            "judge": self.judge,
             "now": self.now,
             "best": None if self.best is None else dict(vars(self.best)),
             "importance": dict(self.importance),
@@ -105,6 +108,7 @@ def tune(
     folds: int = 2,
     share: float = 0.2,
     seed: int = 0,
+    judge: Judge = "all",
     space: Space | None = None,
     journal: Path | None = None,
     mark: str = "",
@@ -119,6 +123,7 @@ def tune(
         folds: Windows of the latest ``share`` that are judged, each from everything before it.
         share: Of the interactions, in (0, 1).
         seed: Of the search. The same seed, data and space give the same trials, interrupted or not.
+        judge: By lists over ``all`` items, or by the mean of ``halves``, of warm and of cold items alone.
         space: Option → range; None: what `recsys.tuning.space` has for the model.
         journal: A file that remembers trials; a search over other data, options or ranges begins anew in the same file.
         mark: What the data depend on beside interactions and the blocks' names and shapes.
@@ -139,15 +144,15 @@ def tune(
         )
     windows = folds_of(dataset, share=share, n=folds)
     name = stable_hash(
-        [_about(config), {k: str(v) for k, v in ranges.items()}, folds, share, seed, mark, _digest(dataset)]
+        [_about(config), {k: str(v) for k, v in ranges.items()}, folds, share, seed, judge, mark, _digest(dataset)]
     )
     with _study(journal, name) as study:
-        now = _now(study, config, windows)
+        now = _now(study, config, windows, judge)
         for number in range(len(_finished(study)), trials):
-            say(_told(number, trials, _try(study, config, ranges, windows, _seed(seed, number)), now))
+            say(_told(number, trials, _try(study, config, ranges, windows, _seed(seed, number), judge), now))
         done = tuple(_trial(n, t, ranges) for n, t in enumerate(_finished(study)))
         importance = _importance(study)
-    return Tuning(kind_of(config), now, done, importance, ranges, tuple(map(_fold, windows)), seed)
+    return Tuning(kind_of(config), now, done, importance, ranges, tuple(map(_fold, windows)), seed, judge)
 
 
 def _about(config: Recommender) -> list[Any]:
@@ -218,15 +223,15 @@ def _finished(study: Any) -> list[Any]:
     ]
 
 
-def _now(study: Any, config: Recommender, folds: Sequence[Holdout]) -> float:
+def _now(study: Any, config: Recommender, folds: Sequence[Holdout], judge: Judge) -> float:
     """What the options given reach, measured once."""
     if "now" not in study.user_attrs:
         with silenced():
-            study.set_user_attr("now", float(np.mean([fold.ndcg(config.fit(fold.past)) for fold in folds])))
+            study.set_user_attr("now", float(np.mean([fold.ndcg(config.fit(fold.past), judge) for fold in folds])))
     return float(study.user_attrs["now"])
 
 
-def _try(study: Any, config: Recommender, space: Space, folds: Sequence[Holdout], seed: int) -> Any:
+def _try(study: Any, config: Recommender, space: Space, folds: Sequence[Holdout], seed: int, judge: Judge) -> Any:
     """One trial; what the data refuse is a failed one, with its reason."""
     import optuna
 
@@ -241,7 +246,7 @@ def _try(study: Any, config: Recommender, space: Space, folds: Sequence[Holdout]
 
     value, state = None, optuna.trial.TrialState.COMPLETE
     try:
-        outcome = rehearse(with_options(config, options), folds, report)
+        outcome = rehearse(with_options(config, options), folds, report, judge)
         value, options = outcome.value, options | dict(outcome.found)
     except optuna.TrialPruned:
         state = optuna.trial.TrialState.PRUNED

@@ -17,9 +17,10 @@ from recsys.data.recommendations import ORIGINAL
 from recsys.files import write_json
 from recsys.models.artifacts import load_model
 from recsys.models.base import FittedRecommender
+from study.learning import dataset_of
 from study.run import Stage, Study, Work
 from study.stages.fit import richest
-from study.taste import LookTaste, load_data, look_taste
+from study.taste import LookTaste, look_taste
 
 Floats = npt.NDArray[np.float32]
 Ints = npt.NDArray[np.int64]
@@ -41,7 +42,7 @@ def experiment(study: Study, config: ABConfig, seed: int) -> dict[str, Any]:
     """The simulated test as JSON; empty where the study has no looks to test."""
     if not study.looks or not study.config.catalog.images:
         return {}
-    data = load_data(study)
+    data = dataset_of(study)
     taste = look_taste(study, data)
     model = load_model(study.folder / "models" / chosen_model(study))
     control, treatment = make_arms(model, taste, config)

@@ -6,15 +6,12 @@ import dataclasses
 from collections.abc import Collection, Mapping
 from typing import Any
 
-from evaluation.splits import Split, split
 from recsys.config import to_mapping
-from recsys.data.catalog import Catalog
-from recsys.data.dataset import Dataset
 from recsys.data.features import FeatureTable
-from recsys.data.interactions import Interactions
 from recsys.data.recommendations import ORIGINAL
 from recsys.files import write_json
 from recsys.models.base import Recommender
+from study.learning import dataset_of, split_of
 from study.run import Stage, Study, Work
 from study.stages.features import table_for
 
@@ -68,19 +65,13 @@ def _without(options: Mapping[str, Any], absent: Collection[str]) -> dict[str, A
     return kept
 
 
-def split_of(study: Study) -> Split:
-    """The study's interactions, split as configured."""
-    return split(Interactions.load(study.folder / "interactions.parquet"), study.config.split)
-
-
 def offline_name(model: str, features: str) -> str:
     """The folder of an offline fit."""
     return f"{model}--{features}"
 
 
 def _fit(study: Study) -> Work:
-    catalog = Catalog.load(study.folder / "catalog.parquet")
-    data = Dataset.of(Interactions.load(study.folder / "interactions.parquet"), catalog)
+    data = dataset_of(study)
     models = study.config.make_models()
     for name, model in models.items():
         table = features_of(study, richest(study, model))
@@ -92,8 +83,7 @@ def _offline_fit(study: Study) -> Work:
     if study.config.split.kind == "none":
         (study.folder / "offline").mkdir(exist_ok=True)
         return Work(0, "models")
-    parts = split_of(study)
-    data = Dataset.of(parts.train, Catalog.load(study.folder / "catalog.parquet"))
+    data = dataset_of(study, split_of(study).train)
     done = 0
     for name, model in study.config.make_models().items():
         full = _block_names(features_of(study, richest(study, model)))
@@ -113,7 +103,8 @@ def _block_names(table: FeatureTable | None) -> set[str]:
 
 def _inputs(study: Study) -> Mapping[str, Any]:
     models = study.config.make_models()
-    return {name: [type(m).__name__, to_mapping(m)] for name, m in models.items()}
+    made = {name: [type(m).__name__, to_mapping(m)] for name, m in models.items()}
+    return {"models": made, "weighting": study.config.interactions.weighting}
 
 
 def _offline_inputs(study: Study) -> Mapping[str, Any]:
@@ -125,8 +116,8 @@ def _split(study: Study) -> None:
 
 
 def _split_inputs(study: Study) -> Mapping[str, Any]:
-    found: Mapping[str, Any] = to_mapping(study.config.split)
-    return found
+    weights = study.config.interactions.event_weights
+    return {"split": to_mapping(study.config.split), "event_weights": dict(weights)}
 
 
 SPLIT = Stage("split", ("ingest",), _split_inputs, _split, ("split.json",))

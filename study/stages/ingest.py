@@ -101,9 +101,10 @@ def _write_frame(frame: pd.DataFrame, path: Path) -> None:
 
 
 def _inputs(study: Study) -> Mapping[str, Any]:
+    interactions = study.config.interactions
     return {
         "catalog": to_mapping(study.config.catalog),
-        "interactions": to_mapping(study.config.interactions),
+        "interactions": {k: v for k, v in to_mapping(interactions).items() if k not in interactions.weighting},
         "content": source_hashes(study),
     }
 

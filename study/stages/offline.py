@@ -7,13 +7,12 @@ from typing import Any
 from evaluation.offline import evaluate
 from evaluation.offline_result import ModelKey, OfflineResult
 from recsys.config import to_mapping
-from recsys.data.catalog import Catalog
-from recsys.data.dataset import Dataset
 from recsys.data.recommendations import ORIGINAL
 from recsys.files import write_json
 from recsys.models.artifacts import load_model
+from study.learning import dataset_of, split_of
 from study.run import Stage, Study, Work
-from study.stages.fit import METADATA, NO_FEATURES, feature_sets, offline_name, split_of
+from study.stages.fit import METADATA, NO_FEATURES, feature_sets, offline_name
 
 
 def _offline(study: Study) -> Work:
@@ -22,7 +21,7 @@ def _offline(study: Study) -> Work:
         write_json(path, {})
         return Work(0, "users")
     parts = split_of(study)
-    data = Dataset.of(parts.train, Catalog.load(study.folder / "catalog.parquet"))
+    data = dataset_of(study, parts.train)
     models = study.config.make_models()
     keys = [ModelKey(name, features) for name, model in models.items() for features in feature_sets(study, model)]
     fitted = {key: load_model(study.folder / "offline" / offline_name(key.model, key.features)) for key in keys}

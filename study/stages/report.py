@@ -23,11 +23,11 @@ from recsys.data.source import REJECTED, summarize_rejected
 from recsys.data.stored import load_frame
 from recsys.errors import ImageError
 from recsys.files import atomic_write, read_json, write_json
+from study.learning import split_of
 from study.results import metrics
 from study.run import Stage, Study, Work
 from study.serving import BEST, open_model, present, titles
 from study.stages.experiment import chosen_model
-from study.stages.fit import split_of
 from study.stages.ingest import open_images
 from study.stages.looks import usable_photos
 from style.images import decode
@@ -194,19 +194,20 @@ def _gallery_looks(rows: pd.DataFrame) -> list[dict[str, Any]]:
 
 def _people(study: Study, catalog: pd.DataFrame, rng: np.random.Generator) -> list[dict[str, Any]]:
     """Some users with a history worth looking at, and what they would be shown."""
-    frame = Interactions.load(study.folder / "interactions.parquet").frame
-    counts = frame.groupby("user_id")["item_id"].nunique()
+    log = Interactions.load(study.folder / "interactions.parquet").frame
+    counts = log.groupby("user_id")["item_id"].nunique()
     able = counts.index[counts >= min(4, int(counts.max()))].to_numpy(dtype=object)
     users = list(rng.choice(able, size=min(PEOPLE, len(able)), replace=False))
     recs = open_model(study.folder.path, chosen_model(study)).recommend(users, k=LIST)
+    frame = recs.to_frame()
     if study.looks and study.config.catalog.images:
-        recs = present(study, recs, BEST)
+        frame = present(study, chosen_model(study), recs, BEST, say=lambda line: None)
     names, cold = titles(catalog), _cold_items(study, catalog)
-    lists = {user: rows for user, rows in recs.to_frame().groupby("user_id")}
+    lists = {user: rows for user, rows in frame.groupby("user_id")}
     return [
         {
             "user_id": user,
-            "history": [{"item_id": i, "title": names[i]} for i in _latest(frame, user)],
+            "history": [{"item_id": i, "title": names[i]} for i in _latest(log, user)],
             "recommendations": [
                 row | {"title": names[row["item_id"]], "cold": row["item_id"] in cold}
                 for row in lists[user].drop(columns="user_id").to_dict(orient="records")

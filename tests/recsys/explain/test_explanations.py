@@ -18,6 +18,7 @@ from recsys.models.blocks import fit_transforms
 from recsys.models.bpr import BPR
 from recsys.models.content import Content
 from recsys.models.ease import EASE
+from recsys.models.ensemble import Ensemble, Member
 from recsys.models.feature_als import FeatureALS
 from recsys.models.hybrid import HybridModel
 from recsys.models.item_knn import ItemKNN
@@ -79,6 +80,8 @@ MODELS = [
     DeepStyle(factors=4, epochs=2),
     FeatureALS(factors=4, iterations=3),
     FeatureALS(factors=4, iterations=3, blocks=(), user_blocks=()),
+    Ensemble(members=(Member("popularity"), Member("content"), Member("hybrid", {"factors": 6, "epochs": 2}))),
+    Ensemble(members=(Member("als", {"factors": 4}), Member("item-knn", {"k": 5})), weights=(2.0, 1.0), validation=0),
 ]
 
 
@@ -107,6 +110,33 @@ def test_lightfms_parts_add_up_to_the_score(data: Dataset) -> None:
         assert {"look", "stock.price"} <= set(values(explained, "item", "taste"))
         for by in VIEWS:
             assert sum(p.value for p in explained.parts(by)) == pytest.approx(explained.score, rel=1e-5, abs=1e-5)
+
+
+class TestEnsemble:
+    members = (Member("popularity"), Member("item-knn", {"k": 5}))
+
+    def test_parts_are_the_members_on_the_scale_of_the_blend(self, data: Dataset) -> None:
+        fitted = Ensemble(members=self.members, weights=(3.0, 1.0), validation=0).fit(data)
+        popular, near = fitted.members
+        warm = data.is_warm
+        spread = [m._score_block(np.array([3]))[0, warm].astype(float).std() for m in (popular, near)]
+        found = explain(fitted, "user 3", "item 8", data)
+        count = float(data.matrix[:, [8]].sum())
+        assert values(found, "user", "item bias")["id"] == pytest.approx(0.75 * count / spread[0], rel=1e-5)
+        alone = values(explain(near, "user 3", "item 8", data), "user", "past item")
+        expected = {name: 0.25 * value / spread[1] for name, value in alone.items()}
+        assert values(found, "user", "past item") == pytest.approx(expected, rel=1e-5, abs=1e-9)
+
+    def test_the_cold_offset_is_the_items_bias(self, data: Dataset) -> None:
+        fitted = Ensemble(members=(Member("content"),), weights=(1.0,), validation=0).fit(data)
+        moved = replace(fitted, offset=np.array([2.0], np.float32))
+        before, after = (values(explain(f, "user 3", COLD, data), "item", "item bias") for f in (fitted, moved))
+        assert after["id"] - before.get("id", 0.0) == pytest.approx(2.0)
+
+    def test_ranks_have_no_parts(self, data: Dataset) -> None:
+        fitted = Ensemble(members=self.members, weights=(1.0, 1.0), validation=0, blend="reciprocal-rank").fit(data)
+        with pytest.raises(ConfigError, match="explain a member instead"):
+            explain(fitted, "user 3", "item 8", data)
 
 
 class TestFeatureALS:

@@ -9,10 +9,9 @@ import torch
 from model_contract import shop
 from test_losses import WRITTEN_OUT
 
-from recsys.models.crew import Crew
+from recsys.models.crew import ALONE
 from recsys.models.hybrid import HybridModel
 
-ALONE = Crew(None)
 NOT_COLD = slice(0, 30)
 
 
@@ -22,7 +21,7 @@ class Recorder:
     def __init__(self):
         self.gradients = {}
 
-    def step(self, parameter, rows, gradient, rate, decay):
+    def step(self, parameter, rows, gradient, rate, decay, crew=None):
         whole = torch.zeros_like(parameter)
         whole[slice(None) if rows is None else rows] = gradient
         self.gradients[id(parameter)] = whole * (torch.as_tensor(rate) > 0)
@@ -59,7 +58,7 @@ def dense_objective(trainer, items, users, chosen, leaves):
     kept = trainer._kept(30 if where is None else len(where))
     where = torch.arange(30) if where is None else where
     content = torch.from_numpy(items[0]) @ item_w + torch.from_numpy(items[1].toarray()) @ item_s
-    vectors = content[where] + torch.where(kept, item_ids[where], unknown)
+    vectors = content[where] + (item_ids[where] if kept is None else torch.where(kept, item_ids[where], unknown))
     people = user_ids + torch.from_numpy(users[0]) @ user_w
     negatives = torch.arange(len(where)) if batch.negatives is None else batch.negatives
     total = torch.zeros(())

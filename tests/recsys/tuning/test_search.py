@@ -92,6 +92,27 @@ class TestRehearsal:
         assert curve == pytest.approx(expected, abs=1e-12)
         assert outcome == Outcome(max(curve), {"epochs": int(np.argmax(curve)) + 1})
 
+    def test_halves_is_the_mean_of_lists_of_either_kind(self, data: Dataset) -> None:
+        """By hand, from lists; nothing is chosen from a half that has no items."""
+        (fold,) = folds_of(data, share=0.3, n=1)
+        cold = np.unique(fold.item)[:6]
+        past = replace(fold.past, weight=np.where(np.isin(fold.past.item_idx, cold), np.float32(0), fold.past.weight))
+        fold, fitted = replace(fold, past=past), HybridModel(factors=4, epochs=1).fit(past)
+        values = []
+        for mask in (past.is_warm, ~past.is_warm):
+            users = np.unique(fold.users[fold.owner[mask[fold.item]]])
+            lists, _ = fitted.top_items(users, k=20, allowed=mask)
+            gains = []
+            for user, row in zip(users, lists, strict=True):
+                wanted = {i for i in fold.item[fold.users[fold.owner] == user] if mask[i]}
+                gain = sum(1 / np.log2(r + 2) for r, i in enumerate(row) if i in wanted)
+                gains.append(gain / sum(1 / np.log2(r + 2) for r in range(min(len(wanted), 20))))
+            values.append(np.mean(gains))
+        assert fold.ndcg(fitted, "halves") == pytest.approx(np.mean(values), abs=1e-12)
+        everything = replace(fold, past=replace(past, weight=np.ones_like(past.weight)))
+        assert (everything.past.is_warm[everything.item]).all()
+        assert everything.ndcg(fitted, "halves") == pytest.approx(everything.ndcg(fitted), abs=1e-12)
+
     def test_with_validation_the_model_finds_its_epochs_itself(self, data: Dataset) -> None:
         config, folds = HybridModel(factors=4, epochs=2, validation=0.2), folds_of(data, share=0.2, n=1)
         assert rehearse(config, folds) == Outcome(folds[0].ndcg(config.fit(folds[0].past)))
@@ -179,7 +200,7 @@ Told = Callable[[Popularity, Callable[[int, float], None]], float]
 
 def invented(monkeypatch: pytest.MonkeyPatch, value: Told) -> None:
     """A rehearsal of popularity whose value is known."""
-    monkeypatch.setitem(rehearsal.REHEARSALS, "popularity", lambda c, folds, report: Outcome(value(c, report)))  # type: ignore[arg-type]
+    monkeypatch.setitem(rehearsal.REHEARSALS, "popularity", lambda c, folds, report, judge: Outcome(value(c, report)))  # type: ignore[arg-type]
 
 
 def test_the_known_best_is_found_and_known_to_matter(data: Dataset, monkeypatch: pytest.MonkeyPatch) -> None:
