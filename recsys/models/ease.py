@@ -5,6 +5,7 @@ Source: Steck (2019), Embarrassingly Shallow Autoencoders for Sparse Data, eq. 8
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import ClassVar, Literal, Self
 
@@ -22,8 +23,7 @@ from recsys.models.fitted import FittedModel, Similarity, as_seen, evidence, fit
 from recsys.models.matrices import history_cosine
 from recsys.topk import Ints, Mask
 
-BYTES_PER_CELL = 12
-"""Of the square of warm items: float64 to invert in place, float32 to keep."""
+Doubles = npt.NDArray[np.float64]
 BLOCK = 1024
 """Rows of a square matrix that are copied at a time."""
 
@@ -130,20 +130,22 @@ class EASE:
         """
         history = learnable(dataset)
         warm = np.flatnonzero(np.diff(sp.csc_array(history).indptr) > 0).astype(np.int64)
-        needed = BYTES_PER_CELL * len(warm) ** 2 / 1e9
+        needed = _gigabytes(int((np.diff(history.indptr) > 0).sum()), len(warm))
         if needed > self.max_memory_gb:
             raise ConfigError(
-                f"EASE inverts a {len(warm)} x {len(warm)} matrix of items, which needs {needed:.1f} GB, "
+                f"EASE has {len(warm)} x {len(warm)} weights between items, which needs {needed:.1f} GB, "
                 f"max_memory_gb is {self.max_memory_gb:g}; raise it, drop rare items, or use item-knn"
             )
         # BLAS threads would change the last bits with their number.
         with threadpool_limits(limits=1, user_api="blas"):
-            weights = ease_weights(sp.csr_array(history[:, warm]), self.l2)
+            weights = ease_weights(sp.csr_array(history[np.diff(history.indptr) > 0][:, warm]), self.l2)
         return FittedEASE(**fitted_base(self, dataset), warm=warm, weights=weights, weight=history.data)
 
 
 def ease_weights(history: sp.csr_array, l2: float) -> Scores:
     """(m, m) float32 B = argmin ‖X - X B‖² + λ ‖B‖² with zero diagonal: B_ij = -P_ij / P_jj, P = (XᵀX + λ I)⁻¹.
+
+    With fewer users than items P is had from their kernel (Woodbury): λ P = I - Xᵀ (X Xᵀ + λ I)⁻¹ X.
 
     Args:
         history: (n, m) CSR X.
@@ -156,14 +158,43 @@ def ease_weights(history: sp.csr_array, l2: float) -> Scores:
         >>> ease_weights(sp.csr_array(np.array([[1.0, 1.0], [1.0, 1.0]])), 2.0).tolist()
         [[0.0, 0.5], [0.5, 0.0]]
     """
-    inverse = _inverse(_gram(history), l2)
-    weights: Scores = np.empty(inverse.shape, np.float32)
-    diagonal = inverse.diagonal().copy()
-    for start in range(0, len(inverse), BLOCK):
+    n_users, n_items = history.shape
+    weights: Scores = np.empty((n_items, n_items), np.float32)
+    diagonal, inverse = _by_users(history, l2) if n_users < n_items else _by_items(history, l2)
+    for start in range(0, n_items, BLOCK):
         rows = slice(start, start + BLOCK)
-        weights[rows] = -inverse[rows] / diagonal
+        weights[rows] = -inverse(rows) / diagonal
     np.fill_diagonal(weights, 0)
     return weights
+
+
+def _gigabytes(n_users: int, n_items: int) -> float:
+    """Float32 weights to keep, and in float64 either the items' square or the users' and what joins them."""
+    working = n_users**2 + n_users * n_items if n_users < n_items else n_items**2
+    return (4 * n_items**2 + 8 * working) / 1e9
+
+
+def _by_items(history: sp.csr_array, l2: float) -> tuple[Doubles, Callable[[slice], Doubles]]:
+    """P's diagonal and rows from the items' Gram matrix."""
+    inverse = _inverse(_gram(history), l2)
+    return inverse.diagonal().copy(), lambda rows: inverse[rows]
+
+
+def _by_users(history: sp.csr_array, l2: float) -> tuple[Doubles, Callable[[slice], Doubles]]:
+    """λ P's diagonal and rows from the users' kernel; the factor λ cancels in the weights."""
+    x = sp.csr_array(history.astype(np.float64))
+    columns = sp.csr_array(x.T)
+    kernel = _inverse(_gram(columns), l2)
+    joined: Doubles = np.asarray(columns @ kernel)
+    diagonal = 1 - np.asarray(columns.multiply(joined).sum(axis=1)).ravel()
+
+    def inverse(rows: slice) -> Doubles:
+        found: Doubles = -np.asarray(columns @ joined[rows].T).T
+        here = np.arange(len(found))
+        found[here, rows.start + here] += 1
+        return found
+
+    return diagonal, inverse
 
 
 def _gram(history: sp.csr_array) -> npt.NDArray[np.float64]:

@@ -7,7 +7,7 @@ from model_contract import COLD_ITEMS, ModelContract, shop
 from sklearn.linear_model import Ridge
 
 from recsys.errors import ConfigError
-from recsys.models.ease import EASE, ease_weights
+from recsys.models.ease import EASE, _gigabytes, ease_weights
 
 
 class TestEASE(ModelContract):
@@ -26,6 +26,15 @@ def test_every_column_is_a_ridge_regression_on_the_others():
         others = [i for i in range(17) if i != j]
         expected = Ridge(alpha=3.0, fit_intercept=False).fit(x[:, others], x[:, j]).coef_
         np.testing.assert_allclose(b[others, j], expected, atol=1e-6)
+
+
+def test_few_users_give_the_same_weights_by_their_kernel(monkeypatch):
+    monkeypatch.setattr("recsys.models.ease.BLOCK", 7)
+    x = log(9, 40)
+    p = np.linalg.inv(x.T @ x + 3.0 * np.eye(40))
+    expected = -p / p.diagonal()
+    np.fill_diagonal(expected, 0)
+    np.testing.assert_allclose(ease_weights(sp.csr_array(x), 3.0), expected, atol=1e-6)
 
 
 def test_the_gradient_of_the_objective_vanishes_off_the_diagonal(monkeypatch):
@@ -62,9 +71,12 @@ def test_similarity_is_the_partial_correlation():
 def test_a_catalogue_that_does_not_fit_is_refused_with_what_it_needs():
     data = shop()
     n = int(data.is_warm.sum())
-    with pytest.raises(ConfigError, match=rf"a {n} x {n} matrix of items, which needs 0.0 GB, max_memory_gb is 1e-09"):
+    with pytest.raises(
+        ConfigError, match=rf"has {n} x {n} weights between items, which needs 0.0 GB, max_memory_gb is 1e-09"
+    ):
         EASE(max_memory_gb=1e-9).fit(data)
-    assert 12 * 30_000**2 / 1e9 > EASE().max_memory_gb > 12 * 25_000**2 / 1e9
+    assert _gigabytes(10**6, 30_000) > EASE().max_memory_gb > _gigabytes(10**6, 25_000)
+    assert _gigabytes(1000, 40_000) < EASE().max_memory_gb
 
 
 @pytest.mark.parametrize("options", [{"l2": 0.0}, {"l2": float("nan")}, {"max_memory_gb": 0.0}])
