@@ -3,9 +3,9 @@
 Run: python benchmarks/hm_models.py [--trials 12] [--cuts .6 .7 .8 .9]; the data lies in STYLEREC_DATA. The first call
 encodes all 24,717 photos (runs/hm-catalogue); searches are remembered there and taken up again.
 
-A model's options are searched at the cuts of --tune-at (`recsys.tuning`, the same number of trials for each, two windows
-of the latest fifth of train, by the mean of lists of warm and of cold items) and serve the cuts up to the next search.
-At every cut it is fitted on train and judged by what came after:
+A model's options are searched at the cuts of --tune-at (`recsys.tuning`, the same number of trials for each, two
+windows of the latest fifth of train, by the mean of lists of warm and of cold items) and serve the cuts up to the next
+search. At every cut it is fitted on train and judged by what came after:
 
     warm   lists of the articles bought before the cut
     cold   lists of the articles of the shop's log that nobody had bought before the cut; as they are known to be bought

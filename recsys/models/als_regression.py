@@ -58,7 +58,7 @@ class Regression:
         """
         total = np.tile(self.intercept, (len(table.ids), 1))
         for transform, weight in zip(self.transforms, self.weights, strict=True):
-            total += transform.apply(table[transform.name]) @ weight
+            total += transform.product(table[transform.name], weight)
         return total
 
     def terms(self, table: FeatureTable, row: int) -> Terms:

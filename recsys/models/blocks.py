@@ -21,6 +21,7 @@ from recsys.data.features import FeatureBlock, FeatureTable, Matrix
 from recsys.errors import ConfigError, DataError, unknown_name
 
 Floats = npt.NDArray[np.float32]
+Ints = npt.NDArray[np.int64]
 Kind = Literal["embedding", "columns", "sparse", "raw", "raw sparse"]
 
 CHUNK = 8192
@@ -59,18 +60,34 @@ class BlockTransform:
         """Columns out."""
         return int(self.rotation.shape[1]) if self.kind == "embedding" else self.n_dims
 
-    def apply(self, block: FeatureBlock) -> Matrix:
-        """(n, n_out) float32, dense or CSR as the block is.
+    def apply(self, block: FeatureBlock, rows: Ints | None = None) -> Matrix:
+        """(n, n_out) float32, dense or CSR as the block is; of some ``rows`` where given.
 
         Raises:
             DataError: The block has other columns than the one this was fitted on.
         """
         self.check(block)
         if self.is_sparse:
-            return (_unit_csr if self.kind == "sparse" else _scaled_csr)(block.values, self.weight)
-        out = np.empty((block.shape[0], self.n_out), np.float32)
-        for rows, values in _chunks(block):
-            out[rows] = self._apply_dense(values)
+            values = block.values if rows is None else block.values[rows]
+            return (_unit_csr if self.kind == "sparse" else _scaled_csr)(values, self.weight)
+        out = np.empty((block.shape[0] if rows is None else len(rows), self.n_out), np.float32)
+        for part, values in self.parts(block, rows):
+            out[part] = values
+        return out
+
+    def parts(self, block: FeatureBlock, rows: Ints | None = None) -> Iterator[tuple[slice, Floats]]:
+        """`apply` of a dense block, some rows at a time: where they belong, and they."""
+        self.check(block)
+        for part, values in _chunks(block, rows):
+            yield part, self._apply_dense(values)
+
+    def product(self, block: FeatureBlock, weights: Floats) -> Floats:
+        """(n, k) float32: `apply` times (n_out, k) weights, with no more of a dense block in memory than a part."""
+        if self.is_sparse:
+            return np.asarray(self.apply(block) @ weights)
+        out = np.empty((block.shape[0], weights.shape[1]), np.float32)
+        for part, values in self.parts(block):
+            out[part] = values @ weights
         return out
 
     @property
@@ -192,10 +209,10 @@ def unpack_transforms(arrays: Mapping[str, npt.NDArray[Any]]) -> tuple[BlockTran
     )
 
 
-def _chunks(block: FeatureBlock) -> Iterator[tuple[slice, Floats]]:
-    for start in range(0, block.shape[0], CHUNK):
-        rows = slice(start, start + CHUNK)
-        yield rows, np.asarray(block.values[rows], dtype=np.float32)
+def _chunks(block: FeatureBlock, rows: Ints | None = None) -> Iterator[tuple[slice, Floats]]:
+    for start in range(0, block.shape[0] if rows is None else len(rows), CHUNK):
+        part = slice(start, start + CHUNK)
+        yield part, np.asarray(block.values[part if rows is None else rows[part]], dtype=np.float32)
 
 
 def _fit_embedding(block: FeatureBlock, max_dims: int, whitening: float) -> tuple[Floats, Floats]:

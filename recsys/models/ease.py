@@ -186,7 +186,7 @@ def _by_users(history: sp.csr_array, l2: float) -> tuple[Doubles, Callable[[slic
     columns = sp.csr_array(x.T)
     kernel = _inverse(_gram(columns), l2)
     joined: Doubles = np.asarray(columns @ kernel)
-    diagonal = 1 - np.asarray(columns.multiply(joined).sum(axis=1)).ravel()
+    diagonal: Doubles = 1 - np.asarray(columns.multiply(joined).sum(axis=1), np.float64).ravel()
 
     def inverse(rows: slice) -> Doubles:
         found: Doubles = -np.asarray(columns @ joined[rows].T).T

@@ -143,8 +143,8 @@ class _Fit:
         c, data = self.config, self.dataset
         user_transforms = self._transforms(data.user_features, c.user_blocks, {}, ())
         item_transforms = self._transforms(data.item_features, c.blocks, c.weights, c.raw)
-        user_blocks = [t.apply(data.user_features[t.name])[self.users] for t in user_transforms]
-        item_blocks = [t.apply(data.item_features[t.name])[self.items] for t in item_transforms]
+        user_blocks = [t.apply(data.user_features[t.name], self.users) for t in user_transforms]
+        item_blocks = [t.apply(data.item_features[t.name], self.items) for t in item_transforms]
         user, item = self._side(self.history, user_blocks), self._side(sp.csr_array(self.history.T), item_blocks)
         losses = self._alternate(user, item)
         user_regression = _regression(user, user_transforms, user_blocks)

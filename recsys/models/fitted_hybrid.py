@@ -11,7 +11,7 @@ import numpy.typing as npt
 import scipy.sparse as sp
 
 from recsys.data.dataset import Dataset
-from recsys.data.features import FeatureTable, Matrix
+from recsys.data.features import FeatureTable
 from recsys.data.ids import IdMap
 from recsys.errors import ConfigError
 from recsys.explain.contributions import ITSELF, Contributions, Question, Terms, bilinear
@@ -219,17 +219,10 @@ def history_of(matrix: sp.csr_array) -> sp.csr_array:
 
 def _content(transforms: Sequence[BlockTransform], weights: Sequence[Scores], table: FeatureTable) -> Any:
     """(n, factors + 1) what features say; 0 without blocks."""
-    blocks = normalised(transforms, table)
-    return (
-        sum((b @ w for b, w in zip(blocks, weights, strict=True)), np.zeros((), np.float32))
-        if blocks
-        else np.float32(0)
-    )
-
-
-def normalised(transforms: Sequence[BlockTransform], table: FeatureTable) -> tuple[Matrix, ...]:
-    """The blocks as the model sees them."""
-    return tuple(t.apply(table[t.name]) for t in transforms)
+    total: Any = np.float32(0)
+    for transform, weight in zip(transforms, weights, strict=True):
+        total = total + transform.product(table[transform.name], weight)
+    return total
 
 
 def _carried(old: npt.NDArray[Any], vectors: Scores, new: npt.NDArray[Any], default: Scores) -> Scores:

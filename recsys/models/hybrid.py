@@ -23,7 +23,7 @@ import scipy.sparse as sp
 import torch
 
 from recsys.data.dataset import Dataset
-from recsys.data.features import FeatureTable, Matrix
+from recsys.data.features import FeatureTable
 from recsys.errors import ConfigError, DataError, unknown_name
 from recsys.models.bags import Bag
 from recsys.models.base import Scores
@@ -33,7 +33,7 @@ from recsys.models.blocks import (
     fit_transforms,
 )
 from recsys.models.crew import one_thread
-from recsys.models.fitted_hybrid import FittedHybrid, fitted_hybrid, history_of, normalised
+from recsys.models.fitted_hybrid import FittedHybrid, fitted_hybrid, history_of
 from recsys.models.losses import LOSSES
 from recsys.models.optimisers import OPTIMISERS
 from recsys.models.options import (
@@ -44,7 +44,7 @@ from recsys.models.options import (
     check_positive,
     torch_device,
 )
-from recsys.models.tower import Tower
+from recsys.models.tower import Source, Tower
 from recsys.models.training import Trainer
 from recsys.models.validation import Holdout, Patience
 from recsys.topk import Ints
@@ -52,12 +52,10 @@ from recsys.topk import Ints
 
 @dataclass(frozen=True, eq=False)
 class Learned:
-    """A training under way: over the ``warm`` items only, their blocks and transforms."""
+    """A training under way, over the ``warm`` items only, and the blocks' transforms."""
 
     trainer: Trainer
     warm: Ints
-    users: Sequence[Matrix]
-    items: Sequence[Matrix]
     user_transforms: tuple[BlockTransform, ...]
     item_transforms: tuple[BlockTransform, ...]
 
@@ -177,7 +175,7 @@ class HybridModel:
 
         def judge() -> float:
             fitted = self.finish(holdout.past, learned, [])
-            offsets.append(holdout.cold_offset(fitted) if learned.items else 0.0)
+            offsets.append(holdout.cold_offset(fitted) if learned.item_transforms else 0.0)
             return holdout.ndcg(fitted)
 
         watch = Patience(judge, self.patience)
@@ -199,10 +197,10 @@ class HybridModel:
             item_transforms = self._transforms(dataset.item_features, self.blocks, self.weights)
             user_transforms = self._transforms(dataset.user_features, self.user_blocks, {})
             warm = np.flatnonzero(dataset.is_warm)
-            items = [b[warm] for b in normalised(item_transforms, dataset.item_features)]
-            users = normalised(user_transforms, dataset.user_features)
-        trainer = self._trainer(history[:, warm], users, items, device)
-        return Learned(trainer, warm, users, items, user_transforms, item_transforms)
+            users = Source(user_transforms, dataset.user_features)
+            items = Source(item_transforms, dataset.item_features, warm)
+            trainer = self._trainer(history[:, warm], users, items, device)
+        return Learned(trainer, warm, user_transforms, item_transforms)
 
     def finish(
         self, dataset: Dataset, learned: Learned, losses: Sequence[float], *, offset: float = 0.0, config: Any = None
@@ -221,8 +219,8 @@ class HybridModel:
             unknown=unknown,
             user_transforms=learned.user_transforms,
             item_transforms=learned.item_transforms,
-            user_weights=tuple(map(_numpy, trainer.user.block_weights(learned.users))),
-            item_weights=tuple(map(_numpy, trainer.item.block_weights(learned.items))),
+            user_weights=tuple(map(_numpy, trainer.user.block_weights(learned.user_transforms))),
+            item_weights=tuple(map(_numpy, trainer.item.block_weights(learned.item_transforms))),
             losses=np.asarray(losses, dtype=np.float32),
         )
 
@@ -237,9 +235,7 @@ class HybridModel:
     ) -> tuple[BlockTransform, ...]:
         return fit_transforms(table, names, weights, max_dims=self.max_dims, whitening=self.whitening, raw=self.raw)
 
-    def _trainer(
-        self, history: sp.csr_array, users: Sequence[Matrix], items: Sequence[Matrix], device: torch.device
-    ) -> Trainer:
+    def _trainer(self, history: sp.csr_array, users: Source, items: Source, device: torch.device) -> Trainer:
         """Small random vectors; biases are the log of the number of buyers.
 
         That is the optimum of a softmax over all items where vectors say nothing: training starts at popularity.
@@ -252,7 +248,7 @@ class HybridModel:
             user.zero_()
         item[:, -1] = torch.from_numpy(np.log(np.bincount(history.indices, minlength=history.shape[1])))
         unknown = torch.zeros(1, width)
-        if items:
+        if items.transforms:
             unknown[:, -1] = item[:, -1].mean()
         return Trainer(
             options=self,

@@ -11,20 +11,54 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import Any
 
-import numpy as np
 import scipy.sparse as sp
 import torch
 from torch import Tensor
 
-from recsys.data.features import Matrix
+from recsys.data.features import FeatureTable
 from recsys.models.bags import Bag
+from recsys.models.blocks import BlockTransform
 from recsys.models.crew import Crew, spans
+from recsys.topk import Ints
 
 PART = 512
 """Rows of features multiplied by one thread at a time, at least."""
 MOST_PARTS = 32
 """Each has a sum of its own until they are added up."""
+
+
+@dataclass(frozen=True, eq=False)
+class Source:
+    """Where a side's features come from.
+
+    Attributes:
+        transforms: The blocks' normalisation.
+        table: Holds the blocks.
+        rows: Which rows of it; None: all.
+    """
+
+    transforms: tuple[BlockTransform, ...]
+    table: FeatureTable
+    rows: Ints | None = None
+
+    def dense(self, n: int, precision: torch.dtype) -> Tensor | None:
+        """(n, d) the dense blocks side by side; beside it only a part is in memory at a time."""
+        chosen = [t for t in self.transforms if not t.is_sparse]
+        if not chosen:
+            return None
+        out, at = torch.empty(n, sum(t.n_out for t in chosen), dtype=precision), 0
+        for transform in chosen:
+            for part, values in transform.parts(self.table[transform.name], self.rows):
+                out[part, at : at + transform.n_out] = torch.from_numpy(values)
+            at += transform.n_out
+        return out
+
+    def sparse(self) -> sp.csr_array | None:
+        """(n, s) the sparse blocks side by side."""
+        found: list[Any] = [t.apply(self.table[t.name], self.rows) for t in self.transforms if t.is_sparse]
+        return sp.csr_array(sp.hstack(found, format="csr")) if found else None
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,16 +84,12 @@ class Tower:
     weight_mask: Tensor
 
     @classmethod
-    def of(
-        cls, ids: Tensor, blocks: Sequence[Matrix], rng: torch.Generator, precision: torch.dtype = torch.float32
-    ) -> Tower:
+    def of(cls, ids: Tensor, source: Source, rng: torch.Generator, precision: torch.dtype = torch.float32) -> Tower:
         """With small random feature weights; their biases start at 0. Dense blocks are kept in ``precision``."""
         width, device = ids.shape[1], ids.device
-        dense = [b for b in blocks if isinstance(b, np.ndarray)]
-        sparse = [b for b in blocks if not isinstance(b, np.ndarray)]
-        joined = None if not dense else torch.from_numpy(dense[0] if len(dense) == 1 else np.hstack(dense))
-        joined = None if joined is None else joined.to(device, precision)
-        bag = None if not sparse else Bag.of(sp.csr_array(sp.hstack(sparse, format="csr")), device)
+        joined, found = source.dense(len(ids), precision), source.sparse()
+        joined = None if joined is None else joined.to(device)
+        bag = None if found is None else Bag.of(found, device)
         n_dense, n_sparse = 0 if joined is None else joined.shape[1], 0 if bag is None else bag.n_columns
         weights = [_initial_weights(n, width, rng).to(device) for n in (n_dense, n_sparse)]
         free = torch.ones(1, width, device=device)
@@ -114,14 +144,13 @@ class Tower:
             found.append((self.sparse_weight, back.sums(gradient).mul_(self.weight_mask)))
         return found
 
-    def block_weights(self, blocks: Sequence[Matrix]) -> tuple[Tensor, ...]:
-        """The weights cut into those of each block, in the order of ``blocks``."""
-        at = {True: 0, False: 0}
-        found = []
-        for block in blocks:
-            is_dense, start = isinstance(block, np.ndarray), at[isinstance(block, np.ndarray)]
-            at[is_dense] = start + block.shape[1]
-            found.append((self.dense_weight if is_dense else self.sparse_weight)[start : at[is_dense]])
+    def block_weights(self, transforms: Sequence[BlockTransform]) -> tuple[Tensor, ...]:
+        """The weights cut into those of each block, in the order of ``transforms``."""
+        at, found = {True: 0, False: 0}, []
+        for transform in transforms:
+            start = at[transform.is_sparse]
+            at[transform.is_sparse] = end = start + transform.n_out
+            found.append((self.sparse_weight if transform.is_sparse else self.dense_weight)[start:end])
         return tuple(found)
 
 

@@ -33,6 +33,10 @@ class TestKosWithoutUserIds(FeatureContract, ModelContract):
     model = HybridModel(**QUICK, loss="warp-kos", optimiser="adam", user_id=False, raw=("category",))
 
 
+class TestBfloat16(FeatureContract, ModelContract):
+    model = HybridModel(**QUICK, precision="bfloat16")
+
+
 class TestLogistic(FeatureContract, ModelContract):
     model = HybridModel(**QUICK, loss="logistic")
 
@@ -249,3 +253,12 @@ def test_features_of_wide_sparse_and_zero_variance_blocks_do_not_break_it(data):
 def test_refuses_impossible_options(options, message):
     with pytest.raises(ConfigError, match=message):
         HybridModel(**options)
+
+
+def test_bfloat16_learns_what_float32_learns():
+    """Eight significant bits: vectors differ by about 2^-8 of their length after a few steps, lists hardly."""
+    data = shop()
+    wide, narrow = (HybridModel(**QUICK, precision=p).fit(data) for p in ("float32", "bfloat16"))
+    scores = [m.scores(data.users.ids) for m in (wide, narrow)]
+    assert not np.array_equal(*scores)
+    assert np.abs(scores[0] - scores[1]).max() < 0.02 * scores[0].std()

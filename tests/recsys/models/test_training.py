@@ -9,8 +9,12 @@ import torch
 from model_contract import shop
 from test_losses import WRITTEN_OUT
 
+from recsys.data.features import FeatureBlock, FeatureTable
+from recsys.data.ids import IdMap
+from recsys.models.blocks import fit_transform
 from recsys.models.crew import ALONE
 from recsys.models.hybrid import HybridModel
+from recsys.models.tower import Source
 
 NOT_COLD = slice(0, 30)
 
@@ -27,6 +31,12 @@ class Recorder:
         self.gradients[id(parameter)] = whole * (torch.as_tensor(rate) > 0)
 
 
+def as_they_are(matrices):
+    blocks = tuple(FeatureBlock(f"block {i}", m) for i, m in enumerate(matrices))
+    table = FeatureTable(IdMap.of([str(i) for i in range(matrices[0].shape[0])]), blocks)
+    return Source(tuple(fit_transform(b, raw=True) for b in blocks), table)
+
+
 def trainer_of(options, seed=3):
     data = shop()
     history = data.matrix.copy()
@@ -38,7 +48,7 @@ def trainer_of(options, seed=3):
         sp.csr_array(sp.random_array((30, 4), density=0.3, rng=rng, dtype=np.float32)),
     ]
     users = [rng.normal(size=(12, 3)).astype(np.float32)]
-    trainer = options._trainer(history, users, items, torch.device("cpu"))
+    trainer = options._trainer(history, as_they_are(users), as_they_are(items), torch.device("cpu"))
     for parameter in (
         trainer.user.ids,
         trainer.item.ids,
