@@ -21,6 +21,9 @@ from doc_pages import PAGES, run_page
 from cli import main
 from recsys.data import Presentations
 from study.results import experiment_words
+from study.run import Study
+from study.serving import open_model, recommend_from
+from study.stages.features import table_for
 
 ROOT = Path(__file__).resolve().parents[1]
 COMMANDS = [
@@ -147,13 +150,39 @@ def test_recommend_writes_the_promised_columns(demo: Path, tmp_path: Path) -> No
     )
     assert result.exit_code == 0, result.stderr
     recs = pd.read_csv(out, dtype=str, keep_default_na=False)
-    assert list(recs.columns) == ["user_id", "item_id", "score", "rank", "presentation"]
+    assert list(recs.columns) == ["user_id", "item_id", "score", "rank", "presentation", "reason"]
     assert recs.groupby("user_id").size().tolist() == [5, 5, 5]
     assert set(recs["presentation"]) - {"original"}
     seen = pd.read_parquet(demo / "run" / "interactions.parquet")
     assert not set(zip(recs["user_id"], recs["item_id"], strict=True)) & set(
         zip(seen["user_id"], seen["item_id"], strict=True)
     )
+
+
+def test_best_is_the_accepted_look_that_the_model_scores_highest(demo: Path) -> None:
+    """Oracle: the model looking at each look's features, row by row."""
+    study, said = Study.open(demo / "run"), list[str]()
+    frame = recommend_from(demo / "run", "hybrid", None, k=3, look="best", say=said.append)
+    fitted = open_model(demo / "run", "hybrid")
+    verdict = Presentations.load(demo / "run" / "presentations.parquet")
+    looks = ["original", *study.looks]
+    scores = np.stack([fitted.with_item_features(table_for(study, look)).scores(fitted.users.ids) for look in looks])
+    scores[1:] = np.where(scores[1:] > scores[0], scores[1:], -np.inf)
+    for j, look in enumerate(study.looks, start=1):
+        refused = ~verdict.accepted(look).reindex(fitted.items.ids, fill_value=False).to_numpy(bool)
+        scores[j][:, refused] = -np.inf
+    user, item = fitted.users.encode(frame["user_id"]), fitted.items.encode(frame["item_id"])
+    assert [looks[j] for j in scores[:, user, item].argmax(axis=0)] == frame["presentation"].tolist()
+    assert len(set(frame["presentation"])) > 1
+    assert frame["reason"].str.len().min() > 10
+    assert "items shown: original" in said[0]
+
+
+def test_a_model_without_pictures_shows_what_the_history_leans_to(demo: Path) -> None:
+    frame = recommend_from(demo / "run", "popularity", None, k=3, look="best", say=lambda line: None)
+    leaning = frame[frame["presentation"] != "original"]
+    assert len(leaning)
+    assert (leaning["reason"] == "the history leans to " + leaning["presentation"]).all()
 
 
 def test_unknown_users_and_models_are_named(demo: Path, tmp_path: Path) -> None:
