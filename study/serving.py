@@ -20,7 +20,8 @@ from recsys.models.base import FittedRecommender, PresentationAware
 from recsys.rerank.chain import Step, in_words, rerank, steps_from
 from recsys.rerank.known import Known
 from recsys.rerank.presentation import choose_presentation
-from recsys.rerank.rules import Exclude
+from recsys.rerank.rules import Boost, Exclude, Pin
+from recsys.topk import check_k
 from study.learning import dataset_of
 from study.run import Study
 from study.stages.features import table_for
@@ -72,7 +73,7 @@ def recommend_from(
     Args:
         run: The study folder.
         model: The model's name in the study.
-        users: Their ids.
+        users: Their ids; each is answered once, however often it is there.
         k: Items a user.
         look: A look, ``original`` or ``best``.
         rules: Re-ranking in place of the study's own.
@@ -84,12 +85,13 @@ def recommend_from(
         ConfigError: The study has no such look, or a rule asks for what is not known.
         UnknownIdError: A user the model does not know, unless ``skip_unknown``.
     """
+    check_k(k)
     study = Study.open(run)
     choices = [ORIGINAL, BEST, *study.looks] if study.looks else [ORIGINAL]
     if look not in choices:
         raise ConfigError(unknown_name("look", look, choices))
     fitted = open_model(run, model)
-    wanted = list(fitted.users.ids) if users is None else list(users)
+    wanted = list(fitted.users.ids if users is None else dict.fromkeys(users))
     if skip_unknown:
         unknown = [user for user in wanted if user not in fitted.users]
         wanted = [user for user in wanted if user in fitted.users]
@@ -119,6 +121,9 @@ def _ruled(
     for step in (s for s in steps if isinstance(s, Exclude)):
         denied |= (out := step.where.items(known))
         say(f"{in_words(step)}: {int(out.sum())} items are not proposed")
+    for where in (s.where for s in steps if isinstance(s, Exclude | Boost | Pin)):
+        if absent := where.absent(known):
+            say(f"note: {absent}")
     deny = known.items.decode(np.flatnonzero(denied))
     recs = fitted.recommend(users, k=CANDIDATES * k, exclude_seen=exclude_seen, deny=deny)
     chosen = [s for s in steps if not isinstance(s, Exclude)]
@@ -167,6 +172,8 @@ def present(
             f"the history leans to {name}" + ("" if ok else ", which was refused for this item")
             for name, ok in zip(names, accepted, strict=True)
         ]
+        counts = frame["presentation"].value_counts()
+        say(f"{len(frame)} items shown: " + ", ".join(f"{name} {count}" for name, count in counts.items()))
     return frame
 
 

@@ -15,7 +15,7 @@ from recsys.extras import require
 from recsys.files import safe_name, write_bytes, write_json
 from recsys.models.base import Recommender
 from recsys.models.validation import Judge
-from recsys.tuning.rehearsal import METRIC
+from recsys.tuning.rehearsal import METRICS
 from recsys.tuning.search import Tuning, tune
 from study.learning import dataset_of, split_of
 from study.run import Study, run_stages
@@ -100,8 +100,9 @@ def trial_rows(found: Tuning) -> list[dict[str, Any]]:
     """The options the search began from and every trial, the best first; pruned and failed ones last."""
     rank = {"complete": 0, "pruned": 1, "failed": 2}
     ordered = sorted(found.trials, key=lambda t: (rank[t.state], -(t.value or 0.0), t.number))
-    rows = [{"trial": "now", "state": "study file", METRIC: found.now}]
-    return rows + [{"trial": str(t.number), "state": t.state, METRIC: t.value, **t.options} for t in ordered]
+    metric = METRICS[found.judge]
+    rows = [{"trial": "now", "state": "study file", metric: found.now}]
+    return rows + [{"trial": str(t.number), "state": t.state, metric: t.value, **t.options} for t in ordered]
 
 
 def importance_rows(found: Tuning) -> list[dict[str, Any]]:
@@ -127,7 +128,9 @@ def best_toml(found: Tuning, name: str, table: Mapping[str, Any]) -> str:
     options |= {k: v for k, v in best.options.items() if not k.startswith("weights.")}
     if weights:
         options["weights"] = {**options.get("weights", {}), **weights}
-    about = f"# {METRIC} {best.value:.4f}, before {found.now:.4f}: trial {best.number} of {len(found.trials)}"
+    about = (
+        f"# {METRICS[found.judge]} {best.value:.4f}, before {found.now:.4f}: trial {best.number} of {len(found.trials)}"
+    )
     lines = [f"{_key(key)} = {_value(value)}" for key, value in options.items()]
     return "\n".join([about, f"[models.{_key(name)}]", *lines]) + "\n"
 

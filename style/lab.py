@@ -88,3 +88,41 @@ def _weighted(d_l: Floats, d_c: Floats, d_h: Floats, l_mean: Floats, c_mean: Flo
     s_l = 1 + 0.015 * (l_mean - 50) ** 2 / np.sqrt(20 + (l_mean - 50) ** 2)
     x, y, z = d_l / s_l, d_c / (1 + 0.045 * c_mean), d_h / (1 + 0.015 * c_mean * t)
     return np.sqrt(np.maximum(x * x + y * y + z * z + rotation * y * z, 0))
+
+
+_TO_RGB = np.linalg.inv(np.array(_TO_XYZ))
+
+
+def lab_to_rgb(lab: npt.NDArray[Any]) -> Floats:
+    """CIE Lab (3, …), D65 → sRGB 0..255 (3, …), clipped to the gamut.
+
+    Example:
+        >>> lab_to_rgb(np.array([[100.0], [0.0], [0.0]])).round().tolist()
+        [[255.0], [255.0], [255.0]]
+    """
+    fy = (lab[0] + 16) / 116
+    f = np.stack([fy + lab[1] / 500, fy, fy - lab[2] / 200])
+    white = np.array(_WHITE).reshape(3, *[1] * (lab.ndim - 1))
+    xyz = np.where(f**3 > 216 / 24389, f**3, (116 * f - 16) * 27 / 24389) * white
+    return linear_to_srgb(np.tensordot(_TO_RGB, xyz, axes=1))
+
+
+def linear_to_srgb(linear: npt.NDArray[Any]) -> Floats:
+    """Linear light 0..1 → sRGB 0..255, clipped.
+
+    Example:
+        >>> linear_to_srgb(np.array([0.0, 1.0, 2.0])).tolist()
+        [0.0, 255.0, 255.0]
+    """
+    light = np.clip(linear, 0, 1)
+    return np.asarray(255 * np.where(light <= 0.0031308, 12.92 * light, 1.055 * light ** (1 / 2.4) - 0.055), np.float32)
+
+
+def srgb_to_linear(pixels: npt.NDArray[np.uint8]) -> Floats:
+    """SRGB uint8 → linear light 0..1, same shape.
+
+    Example:
+        >>> srgb_to_linear(np.array([0, 255], np.uint8)).tolist()
+        [0.0, 1.0]
+    """
+    return _LINEAR[pixels]

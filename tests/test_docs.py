@@ -152,7 +152,7 @@ def test_every_key_of_a_study_file_is_named_on_its_page() -> None:
     for key in keys - tables_of_the_file:
         assert f"`{key}`" in text, key
     for name in tables_of_the_file:
-        assert re.search(rf"^### `\[{name}[.\]]", text, flags=re.M), name
+        assert re.search(rf"^### `\[+{name}[.\]]", text, flags=re.M), name
 
 
 def test_the_metrics_are_defined_as_in_the_code() -> None:

@@ -20,7 +20,7 @@ from recsys.data.weighting import as_float32, event_factors, recency
 from recsys.errors import DataError
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Dataset:
     """Interactions between known users and the whole catalogue, with feature tables over either.
 
@@ -92,6 +92,11 @@ class Dataset:
     def with_item_features(self, table: FeatureTable) -> Dataset:
         """The same interactions beside other item features."""
         return replace(self, item_features=table.align(self.items))
+
+    def __repr__(self) -> str:
+        """Sizes, not contents."""
+        sizes = f"{len(self.users)} users, {len(self.items)} items, {len(self.user_idx)} interactions"
+        return f"Dataset({sizes}, item features {list(self.item_features.names)})"
 
     @cached_property
     def matrix(self) -> sp.csr_array:

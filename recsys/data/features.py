@@ -46,6 +46,8 @@ class FeatureBlock:
     def __post_init__(self) -> None:
         if self.values.ndim != 2:
             raise DataError(f"block {self.name!r} must be 2-d (rows x dimensions), got shape {self.values.shape}")
+        if not self.is_sparse and not self.values.shape[1]:
+            raise DataError(f"block {self.name!r} has no columns; leave it out")
         if self.columns is not None and len(self.columns) != self.values.shape[1]:
             raise DataError(f"block {self.name!r} has {self.values.shape[1]} columns but {len(self.columns)} names")
         _refuse_nonfinite(self.name, self.values)

@@ -162,7 +162,9 @@ def explain(
         raise DataError("data has other users or items than the model; pass the dataset it was fitted on")
     index = int(fitted.users.encode([user])[0]), int(fitted.items.encode([item])[0])
     table = fitted.contributions(Question(*index, fitted.items, data, shown))
-    if abs(table.values.sum() - score) > TOLERANCE * max(float(np.abs(table.values).sum()), 1e-3):
+    # Parts far larger than the score lose it: what is left of them must still be the score.
+    size = min(float(np.abs(table.values).sum()), max(1e3 * abs(score), 1.0))
+    if abs(table.values.sum() - score) > TOLERANCE * max(size, 1e-3):
         raise DataError(
             f"the parts add up to {table.values.sum():g}, the model's score is {score:g}; "
             "pass the dataset it was fitted on, and as shown the features it looks at"

@@ -123,6 +123,7 @@ def _unpack(arrays: Arrays, manifest: Mapping[str, Any], recommender: Any) -> tu
     if shape != (manifest["sizes"]["users"], manifest["sizes"]["items"]):
         raise DataError(f"{shape} users and items, expected {manifest['sizes']}")
     seen = sp.csr_array((np.ones(len(indices), np.float32), indices, indptr), shape=shape)
+    seen.check_format(full_check=True)  # an index out of range would be followed out of memory
     config = from_mapping(recommender, manifest["config"])
     learned = {n.removeprefix("learned."): a for n, a in arrays.items() if n.startswith("learned.")}
     return {"config": config, "users": users, "items": items, "seen": seen}, learned

@@ -36,7 +36,7 @@ def spread(scores: Floats) -> tuple[Floats, Floats]:
     """(n, 1) mean and standard deviation of every row; a deviation that is rounding alone is 0."""
     mean = scores.mean(axis=1, keepdims=True)
     deviation = (scores - mean).std(axis=1, keepdims=True)
-    noise = 1e-6 * np.abs(scores).max(axis=1, keepdims=True, initial=1e-30)
+    noise = 1e-5 * np.abs(scores).max(axis=1, keepdims=True, initial=1e-30)
     return mean, np.where(deviation > noise, deviation, np.float32(0))
 
 

@@ -5,9 +5,9 @@ Source: Steck (2019), Embarrassingly Shallow Autoencoders for Sparse Data, eq. 8
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from typing import ClassVar, Literal, Self
+from typing import Any, ClassVar, Literal, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -24,6 +24,8 @@ from recsys.models.matrices import history_cosine
 from recsys.topk import Ints, Mask
 
 Doubles = npt.NDArray[np.float64]
+CANCELLED = 1e-4
+"""λ P's diagonal as a difference from 1: below this too few of its digits are left (heavy weights, tiny penalties)."""
 BLOCK = 1024
 """Rows of a square matrix that are copied at a time."""
 
@@ -54,6 +56,14 @@ class FittedEASE(FittedModel):
             weights=self.weights[np.ix_(there, there)],
             weight=evidence(dataset.matrix).data,
         )
+
+    @classmethod
+    def from_arrays(cls, base: Mapping[str, Any], arrays: Mapping[str, npt.NDArray[Any]]) -> Self:
+        """The inverse of `arrays`."""
+        warm, weights = arrays["warm"], arrays["weights"]
+        if weights.shape != (len(warm), len(warm)) or np.setdiff1d(warm, np.arange(len(base["items"]))).size:
+            raise DataError(f"weights of shape {weights.shape} for {len(warm)} of {len(base['items'])} items")
+        return super().from_arrays(base, arrays)
 
     def _with_users(self, users: IdMap, history: sp.csr_array) -> Self:
         return replace(self, users=users, seen=as_seen(history), weight=history.data)
@@ -161,6 +171,8 @@ def ease_weights(history: sp.csr_array, l2: float) -> Scores:
     n_users, n_items = history.shape
     weights: Scores = np.empty((n_items, n_items), np.float32)
     diagonal, inverse = _by_users(history, l2) if n_users < n_items else _by_items(history, l2)
+    if diagonal.min(initial=1) < CANCELLED and n_users < n_items:
+        diagonal, inverse = _by_items(history, l2)
     for start in range(0, n_items, BLOCK):
         rows = slice(start, start + BLOCK)
         weights[rows] = -inverse(rows) / diagonal

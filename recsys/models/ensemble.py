@@ -19,7 +19,7 @@ from recsys.config import from_mapping
 from recsys.data.dataset import Dataset
 from recsys.data.features import FeatureTable
 from recsys.data.ids import IdMap
-from recsys.errors import ConfigError
+from recsys.errors import ConfigError, DataError
 from recsys.explain.contributions import ANYTHING, ITSELF, Contributions, Explainable, Question, merged, shift
 from recsys.models.base import Scores
 from recsys.models.blending import BLENDS, spread, tuned_weights
@@ -165,6 +165,10 @@ class FittedEnsemble(FittedModel):
             own = {name.removeprefix(prefix): a for name, a in arrays.items() if name.startswith(prefix)}
             members.append(config.fitted.from_arrays({**base, "config": config}, own))
         named: dict[str, Any] = {name: arrays[name] for name in ("weights", "offset", "warm")}
+        shapes = {"weights": (2, len(members)), "offset": (1,), "warm": (len(base["items"]),)}
+        for name, shape in shapes.items():
+            if named[name].shape != shape:
+                raise DataError(f"{name} has shape {named[name].shape}, expected {shape}")
         return cls(**base, **named, members=tuple(members))
 
 
@@ -229,8 +233,8 @@ class Ensemble:
         return tuple(member.make().fit(dataset) for member in self.members)
 
     def _given(self) -> Scores:
-        weights = np.asarray(self.weights, np.float32)
-        return np.tile(weights / weights.sum(), (2, 1))
+        weights = np.asarray(self.weights, np.float64) / max(self.weights)
+        return np.tile(weights / weights.sum(), (2, 1)).astype(np.float32)
 
     def _weighed(self, dataset: Dataset) -> tuple[Scores, float]:
         holdout = Holdout.of(dataset, self.validation)

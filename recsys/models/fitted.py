@@ -135,7 +135,8 @@ class FittedModel(ABC):
         """
         user_idx = known_index(self.users, users, "users", on_unknown)
         allowed = allowed_mask(self.items, allow, deny)
-        found, best = self.top_items(user_idx, k=k, exclude_seen=exclude_seen, allowed=allowed)
+        check_k(k)
+        found, best = self.top_items(user_idx, k=min(k, len(self.items)), exclude_seen=exclude_seen, allowed=allowed)
         return as_recommendations(self.users.ids[user_idx], self.items, found, best)
 
     def recommend_for(

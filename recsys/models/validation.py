@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from recsys.data.dataset import Dataset
-from recsys.errors import DataError
+from recsys.errors import ConfigError, DataError, unknown_name
 from recsys.topk import Ints, Mask
 
 K = 20
@@ -20,6 +20,7 @@ MAX_USERS = 4096
 
 Floats = npt.NDArray[np.float32]
 Judge = Literal["all", "halves"]
+JUDGES: tuple[Judge, ...] = ("all", "halves")
 
 
 class Lister(Protocol):
@@ -53,11 +54,15 @@ class Holdout:
         """Hold out the latest ``share`` of the interactions.
 
         Raises:
+            ConfigError: ``share`` is out of range.
             DataError: A timestamp is missing, or nothing is left on one side.
         """
+        if not 0 < share < 1:
+            raise ConfigError(f"a share to hold out must be in (0, 1), got {share}; .2 is usual")
         if np.isnat(dataset.timestamp).any():
             raise DataError("validation holds out the latest interactions, some have no timestamp; use validation = 0")
-        cut = np.sort(dataset.timestamp)[int(len(dataset.timestamp) * (1 - share))]
+        n = len(dataset.timestamp)
+        cut = np.sort(dataset.timestamp)[min(int(n * (1 - share)), n - 1)]
         early, useful = dataset.timestamp < cut, dataset.weight > 0
         past = _rows(dataset, early)
         known = np.diff(past.matrix.indptr) > 0
@@ -85,6 +90,8 @@ class Holdout:
                 half that nothing was chosen from does not count. How warm and cold items stand against each other,
                 which an offset sets, then decides nothing.
         """
+        if judge not in JUDGES:
+            raise ConfigError(unknown_name("judge", judge, JUDGES))
         if judge == "all":
             return self._ndcg(fitted, None)
         warm = self.past.is_warm

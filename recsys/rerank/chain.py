@@ -31,7 +31,9 @@ class Step(Protocol):
 
 
 STEPS: Mapping[str, Any] = {s.kind: s for s in (Exclude, Boost, Fresh, Exposure, MMR, DPP, Calibrate, Cap, Pin)}
-"""Kind → step, in the order in which they are best used."""
+"""Kind → step."""
+PHASES = (("exclude",), ("boost", "fresh", "exposure"), ("mmr", "dpp", "calibrate"), ("cap",), ("pin",))
+"""Each may undo what a later one did: values are changed, then lists are chosen by values, then by their order."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -106,7 +108,39 @@ def steps_from(tables: Sequence[Mapping[str, Any]], *, where: str = "rerank") ->
         Traceback (most recent call last):
         recsys.errors.ConfigError: rerank[0]: unknown kind 'caps'; did you mean 'cap'? Known: cap, ...
     """
-    return tuple(_step(table, f"{where}[{i}]") for i, table in enumerate(tables))
+    steps = tuple(_step(table, f"{where}[{i}]") for i, table in enumerate(tables))
+    phase = [next(i for i, kinds in enumerate(PHASES) if step.kind in kinds) for step in steps]
+    for i in range(1, len(steps)):
+        if phase[i] < phase[i - 1]:
+            raise ConfigError(
+                f"{where}[{i}]: {steps[i].kind} would undo {steps[i - 1].kind}; put kinds in the order "
+                + ", ".join("/".join(kinds) for kinds in PHASES)
+            )
+    return steps
+
+
+def check_steps(steps: Sequence[Step], *, columns: Sequence[str], blocks: Sequence[str]) -> None:
+    """Refuse steps that ask for what a catalogue and its features do not have.
+
+    Args:
+        steps: What is to be done.
+        columns: Of the catalogue.
+        blocks: Of the item features.
+
+    Raises:
+        ConfigError: A column or block does not exist.
+    """
+    for i, step in enumerate(steps):
+        where: Any = getattr(step, "where", None)
+        asked = [(where.column, columns, "catalogue column")] if where is not None else []
+        if getattr(step, "column", None) is not None:
+            asked.append((step.column, columns, "catalogue column"))  # type: ignore[attr-defined]
+        asked += [(name, blocks, "feature block") for name in getattr(step, "blocks", ())]
+        if hasattr(step, "by") and isinstance(step.by, str):
+            asked.append((step.by, [*columns, *blocks], "catalogue column or feature block"))
+        for name, known, what in asked:
+            if name not in known:
+                raise ConfigError(f"rerank[{i}]: {unknown_name(what, name, sorted(set(known)))}")
 
 
 def read_steps(path: Path) -> tuple[Step, ...]:
@@ -132,7 +166,8 @@ def in_words(step: Any) -> str:
         >>> in_words(Cap("category", limit=2))
         'cap by=category limit=2'
     """
-    return " ".join([step.kind, *(f"{f.name}={_short(getattr(step, f.name))}" for f in fields(step))])
+    settings = {f.name: getattr(step, f.name) for f in fields(step)}
+    return " ".join([step.kind, *(f"{name}={_short(v)}" for name, v in settings.items() if v is not None)])
 
 
 def _short(value: Any) -> str:
@@ -144,7 +179,7 @@ def _short(value: Any) -> str:
 def _step(table: Mapping[str, Any], where: str) -> Step:
     if not isinstance(table, Mapping) or "kind" not in table:
         raise ConfigError(f"{where} must be a table with a kind, got {table!r}; known kinds: {', '.join(STEPS)}")
-    if table["kind"] not in STEPS:
-        raise ConfigError(f"{where}: {unknown_name('kind', table['kind'], STEPS)}")
+    if not isinstance(table["kind"], str) or table["kind"] not in STEPS:
+        raise ConfigError(f"{where}: {unknown_name('kind', str(table['kind']), STEPS)}")
     step: Step = from_mapping(STEPS[table["kind"]], {k: v for k, v in table.items() if k != "kind"}, where=where)
     return step

@@ -105,7 +105,7 @@ class Known:
             return _block_groups(self.features[by], self.styles, self.seed)
         known = [] if self.catalog is None else [str(c) for c in self.catalog.columns]
         known += [] if self.features is None else list(self.features.names)
-        raise ConfigError(unknown_name("catalogue column or feature block", by, known))
+        raise ConfigError(unknown_name("catalogue column or feature block", by, sorted(set(known))))
 
     def shares(self, lists: Lists, group: Ints, n_groups: int) -> npt.NDArray[np.float64]:
         """(n_lists, n_groups) share of each group in what the users have; a zero row for those who have nothing.
@@ -127,10 +127,14 @@ class Known:
 def _block_groups(block: FeatureBlock, styles: int, seed: int) -> tuple[Ints, tuple[str, ...]]:
     values: Any = block.values
     if block.columns is not None:
+        if not block.shape[1]:
+            return np.full(block.shape[0], -1, np.int64), ()
         highest: Any = values.max(axis=1)
         present = np.asarray(highest.toarray() if block.is_sparse else highest).ravel() > 0
         return np.where(present, np.asarray(values.argmax(axis=1)).ravel(), -1).astype(np.int64), block.columns
     dense = np.asarray(values.toarray() if block.is_sparse else values, np.float32)
+    if not dense.any():
+        raise ConfigError(f"feature block {block.name!r} is all zeros and knows no groups of style; name another")
     code = style_clusters(dense, styles, np.random.default_rng(seed))
     return code, tuple(f"{block.name} {i + 1}" for i in range(styles))
 

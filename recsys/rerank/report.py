@@ -103,9 +103,10 @@ class StepReport:
 
     def to_text(self) -> str:
         """One line for people."""
+        cost = round(self.cost, 4) + 0.0  # no -0.0 %
         return (
             f"{self.step}: {self.changed:.0%} of {len(self.before)} lists changed, {self.items_in} items in, "
-            f"{self.items_out} out, the others moved {self.moved:.1f} positions; cost {self.cost:.1%} of relevance"
+            f"{self.items_out} out, the others moved {self.moved:.1f} positions; cost {cost:.1%} of relevance"
         )
 
 

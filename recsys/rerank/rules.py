@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import date
 from typing import ClassVar
 
 import numpy as np
@@ -12,6 +13,9 @@ from recsys.errors import ConfigError, DataError
 from recsys.rerank.known import Known
 from recsys.rerank.lists import Doubles, Ints, Lists, Mask
 
+SOME = 8
+"""Values of a column that a message lists."""
+
 
 @dataclass(frozen=True)
 class Where:
@@ -19,7 +23,7 @@ class Where:
 
     Attributes:
         column: Catalogue column.
-        values: Texts that match, compared as text; none when a range is given.
+        values: Texts or numbers that match; none when a range is given.
         at_least: Numbers from here on match.
         at_most: Numbers up to here match.
 
@@ -31,7 +35,7 @@ class Where:
     """
 
     column: str
-    values: tuple[str, ...] = ()
+    values: tuple[str | float | bool, ...] = ()
     at_least: float | None = None
     at_most: float | None = None
 
@@ -39,6 +43,13 @@ class Where:
         bounded = self.at_least is not None or self.at_most is not None
         if bounded == bool(self.values):
             raise ConfigError(f"where {self.column}: give either values or at_least/at_most, got {self}")
+        low, high = self._bounds
+        if not low <= high:
+            raise ConfigError(f"where {self.column}: at_least must not exceed at_most, got {low} and {high}")
+
+    @property
+    def _bounds(self) -> tuple[float, float]:
+        return -np.inf if self.at_least is None else self.at_least, np.inf if self.at_most is None else self.at_most
 
     def in_words(self) -> str:
         """The condition in short.
@@ -48,7 +59,7 @@ class Where:
             ('price<=10', 'category:bag,hat')
         """
         if self.values:
-            return f"{self.column}:{','.join(self.values)}"
+            return f"{self.column}:{','.join(map(str, self.values))}"
         low = "" if self.at_least is None else f"{self.at_least:g}<="
         return f"{low}{self.column}" + ("" if self.at_most is None else f"<={self.at_most:g}")
 
@@ -60,12 +71,33 @@ class Where:
         """
         cells = known.column(self.column)
         if self.values:
-            return cells.astype(str).isin(self.values).to_numpy(bool)
+            return self._listed(cells)
         if not pd.api.types.is_numeric_dtype(cells):
             raise ConfigError(f"where {self.column}: at_least and at_most need numbers, the column holds {cells.dtype}")
-        low = -np.inf if self.at_least is None else self.at_least
-        high = np.inf if self.at_most is None else self.at_most
-        return cells.between(low, high).to_numpy(bool)
+        return cells.between(*self._bounds).to_numpy(bool)
+
+    def _listed(self, cells: pd.Series) -> Mask:
+        """Texts match as texts, and numbers as numbers: a missing cell makes 1 a 1.0."""
+        if not pd.api.types.is_numeric_dtype(cells) or pd.api.types.is_bool_dtype(cells):
+            wanted = {str(value).lower() if isinstance(value, bool) else str(value) for value in self.values}
+            texts = cells.astype(str)
+            return (texts.str.lower() if pd.api.types.is_bool_dtype(cells) else texts).isin(wanted).to_numpy(bool)
+        try:
+            return cells.isin([float(value) for value in self.values]).to_numpy(bool)
+        except ValueError as error:
+            raise ConfigError(
+                f"where {self.column}: the column holds numbers, values are {', '.join(map(repr, self.values))}"
+            ) from error
+
+    def absent(self, known: Known) -> str:
+        """What no item has, in words for people, with what there is; "" where every value is found."""
+        cells = known.column(self.column)
+        missing = [str(v) for v in self.values if not Where(self.column, (v,)).items(known).any()]
+        if not missing:
+            return "" if self.values or self.items(known).any() else f"no item has {self.in_words()}"
+        there = sorted(cells.dropna().astype(str).unique())
+        more = ", …" if len(there) > SOME else ""
+        return f"no item has {self.column} {', '.join(map(repr, missing))}; there is {', '.join(there[:SOME])}{more}"
 
 
 @dataclass(frozen=True)
@@ -151,6 +183,8 @@ class Fresh:
         _check_weight(self.kind, "weight", self.weight)
         if not 0 < self.half_life_days < np.inf:
             raise ConfigError(f"fresh: half_life_days must be > 0, got {self.half_life_days}")
+        if self.now is not None:
+            _day(self.now)
 
     def __call__(self, lists: Lists, known: Known, k: int) -> Lists:
         """Sorted by the new values."""
@@ -190,14 +224,15 @@ class Exposure:
             first = lists.item[:, :k]
             return np.bincount(first[first >= 0], minlength=len(known.items)).astype(np.float64)
         cells = known.column(self.column)
-        if not pd.api.types.is_numeric_dtype(cells) or (cells < 0).any():
-            raise ConfigError(f"exposure: column {self.column} must hold counts >= 0")
+        counts = pd.api.types.is_numeric_dtype(cells) and not pd.api.types.is_bool_dtype(cells)
+        if not counts or (cells < 0).any() or np.isinf(cells.to_numpy(np.float64)).any():
+            raise ConfigError(f"exposure: column {self.column} must hold finite counts >= 0")
         return cells.fillna(0).to_numpy(np.float64)
 
 
 @dataclass(frozen=True)
 class Pin:
-    """The best matching candidates at a fixed place of every list that has one.
+    """The best matching candidates at a fixed place of every list that has one, or as far down as the list goes.
 
     Attributes:
         where: Which.
@@ -220,7 +255,8 @@ class Pin:
         match = _of(self.where.items(known), lists) & lists.real
         pinned = match & (np.cumsum(match, axis=1) <= self.count)
         others = lists.real & ~pinned
-        before = others & (np.cumsum(others, axis=1) < self.position)
+        place = np.minimum(self.position, np.maximum(k - pinned.sum(axis=1) + 1, 1))
+        before = others & (np.cumsum(others, axis=1) < place[:, None])
         return lists.take(_gaps_last(np.select([before, pinned, others], [0, 1, 2], 3), lists))
 
 
@@ -254,7 +290,8 @@ def _dates(cells: pd.Series, name: str) -> pd.Series:
     try:
         dates = pd.to_datetime(cells.replace("", None), utc=True, format="ISO8601")
     except (ValueError, TypeError) as error:
-        raise DataError(f"fresh: column {name} holds no dates ({error}); use ISO dates, or another column") from error
+        why = str(error).splitlines()[0].partition(". ")[0]
+        raise DataError(f"fresh: column {name} holds no dates ({why}); use ISO dates, or another column") from error
     if dates.isna().all():
         raise DataError(f"fresh: column {name} holds no dates; use ISO dates, or another column")
     return dates
@@ -262,9 +299,9 @@ def _dates(cells: pd.Series, name: str) -> pd.Series:
 
 def _day(text: str) -> pd.Timestamp:
     try:
-        return pd.Timestamp(text, tz="UTC")
-    except ValueError as error:
-        raise ConfigError(f"fresh: now must be an ISO date, got {text!r}") from error
+        return pd.Timestamp(date.fromisoformat(text), tz="UTC")
+    except (ValueError, TypeError) as error:
+        raise ConfigError(f"fresh: now must be an ISO date such as 2024-05-31, got {text!r}") from error
 
 
 def _check_weight(kind: str, name: str, value: float) -> None:

@@ -15,7 +15,7 @@ from recsys.models.validation import Holdout, Judge, K, Patience
 from recsys.progress import silenced
 from recsys.tuning.space import kind_of, with_options
 
-METRIC = f"ndcg@{K}"
+METRICS: Mapping[Judge, str] = {"all": f"ndcg@{K}", "halves": f"ndcg@{K}, halves"}
 MOST_EPOCHS = 40
 """Of a hybrid's rehearsal, which ends before when its metric no longer rises."""
 WARM_UP = 3

@@ -18,13 +18,13 @@ import numpy as np
 
 from recsys.config import to_mapping
 from recsys.data.dataset import Dataset
-from recsys.errors import ArtifactError, ConfigError, DataError
+from recsys.errors import ArtifactError, ConfigError, DataError, unknown_name
 from recsys.extras import require
 from recsys.files import stable_hash, write_bytes
 from recsys.models.base import Recommender
-from recsys.models.validation import Holdout, Judge
+from recsys.models.validation import JUDGES, Holdout, Judge
 from recsys.progress import silenced
-from recsys.tuning.rehearsal import METRIC, folds_of, rehearse
+from recsys.tuning.rehearsal import METRICS, folds_of, rehearse
 from recsys.tuning.space import Range, Space, kind_of, space_of, with_options
 
 State = Literal["complete", "pruned", "failed"]
@@ -37,7 +37,7 @@ class Trial:
     """One try.
 
     Attributes:
-        number: From 0, in the order of trying.
+        number: From 1, in the order of trying.
         state: ``complete``, ``pruned`` (given up, as worse than half of the others at the same step), or ``failed``.
         value: Mean NDCG@20 over the folds; of a pruned trial where it was given up, of a failed one None.
         options: What was tried, and of a hybrid the epochs that were found best.
@@ -88,7 +88,7 @@ class Tuning:
         """As plain values."""
         return {
             "model": self.model,
-            "metric": METRIC,
+            "metric": METRICS[self.judge],
             "judge": self.judge,
             "now": self.now,
             "best": None if self.best is None else dict(vars(self.best)),
@@ -135,6 +135,8 @@ def tune(
         MissingExtraError: Optuna is not installed (extra ``tune``).
     """
     require("optuna", extra="tune")
+    if judge not in JUDGES:
+        raise ConfigError(unknown_name("judge", judge, JUDGES))
     if trials < 1:
         raise ConfigError(f"trials must be >= 1, got {trials}")
     ranges = dict(space_of(config, dataset.item_features) if space is None else space)
@@ -149,8 +151,9 @@ def tune(
     with _study(journal, name) as study:
         now = _now(study, config, windows, judge)
         for number in range(len(_finished(study)), trials):
-            say(_told(number, trials, _try(study, config, ranges, windows, _seed(seed, number), judge), now))
-        done = tuple(_trial(n, t, ranges) for n, t in enumerate(_finished(study)))
+            found = _try(study, config, ranges, windows, _seed(seed, number), judge)
+            say(_told(_trial(number + 1, found, {}), trials, f"now {now:.4f}", judge))
+        done = tuple(_trial(n, t, ranges) for n, t in enumerate(_finished(study), start=1))
         importance = _importance(study)
     return Tuning(kind_of(config), now, done, importance, ranges, tuple(map(_fold, windows)), seed, judge)
 
@@ -272,10 +275,9 @@ def _trial(number: int, found: Any, space: Space) -> Trial:
     )
 
 
-def _told(number: int, trials: int, found: Any, now: float) -> str:
-    trial = _trial(number, found, {})
-    value = trial.note or f"{METRIC} {trial.value:.4f}, now {now:.4f}"
-    return f"trial {number + 1} of {trials}: {trial.state}, {value}, {trial.seconds:.1f} s"
+def _told(trial: Trial, trials: int, now: str, judge: Judge) -> str:
+    value = trial.note or f"{METRICS[judge]} {trial.value:.4f}, {now}"
+    return f"trial {trial.number} of {trials}: {trial.state}, {value}, {trial.seconds:.1f} s"
 
 
 def _importance(study: Any) -> dict[str, float]:

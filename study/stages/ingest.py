@@ -12,8 +12,10 @@ from recsys.config import to_mapping
 from recsys.data.catalog import Catalog
 from recsys.data.interactions import Interactions
 from recsys.data.source import REJECTED
+from recsys.data.weighting import event_factors
 from recsys.errors import DataError
 from recsys.files import atomic_write, file_hash, stable_hash, write_json
+from recsys.rerank.chain import check_steps, steps_from
 from study.run import Stage, Study, Work
 from style.images import check_images
 from style.imagestore import ImageStore
@@ -41,10 +43,20 @@ def source_hashes(study: Study) -> dict[str, str]:
 
 
 def read_tables(study: Study) -> tuple[Catalog, Interactions]:
-    """The catalogue and the interactions of a study file."""
+    """The catalogue and the interactions of a study file.
+
+    Raises:
+        ConfigError: A re-ranking rule asks for a column or block that there is not.
+        DataError: A source cannot be used, or has an event without a weight.
+    """
     c, i = study.config.catalog, study.config.interactions
     catalog = Catalog.read(c.path, columns=c.columns, where=c.where, base=study.base)
-    return catalog, Interactions.read(i.path, columns=i.columns, base=study.base, catalog=catalog)
+    log = Interactions.read(i.path, columns=i.columns, base=study.base, catalog=catalog)
+    if i.event_weights:
+        event_factors(log.frame["event"], i.event_weights)
+    columns = [str(c) for c in catalog.frame.columns]
+    check_steps(steps_from(study.config.rerank), columns=columns, blocks=study.config.features.blocks)
+    return catalog, log
 
 
 def open_images(study: Study) -> ImageStore | None:

@@ -1,25 +1,127 @@
-"""Closed-form colour transfer through a 3-D lookup table; no weights."""
+"""Closed-form colour transfer: the palette of a style, every edge kept; no weights.
+
+Each method describes colours by a few numbers, moves a sample's description to the style's, and applies that move to
+the nodes of a lookup table (`style.stylizers.table`), through which the whole photo goes at any size.
+"""
 
 from __future__ import annotations
 
-from functools import lru_cache
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from typing import Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
-from scipy import ndimage
 
 from style.base import Images, StyleCode, StylizerSpec
-from style.lab import rgb_to_lab
+from style.distance import colours
+from style.lab import lab_to_rgb, linear_to_srgb, rgb_to_lab, srgb_to_linear
+from style.stylizers.table import GRID, Picture, apply_table, grid_colours
 
 Array = npt.NDArray[np.float64]
-GRID = 33
+Arrays = Mapping[str, npt.NDArray[Any]]
 SAMPLE = 4096
-"""Pixels that statistics are taken from: evenly spaced."""
+"""Pixels that a description is taken from: evenly spaced."""
 GAIN = 2.0
-"""Largest stretch of any colour direction: more lights up JPEG's chroma blocks."""
+"""Largest stretch of any colour direction by a linear map: more lights up JPEG's chroma blocks."""
+SAME = 1e-3
+"""Largest difference, in the units of its space, at which a photo's description is the style's: it stays as it is."""
 
 
-class MklColour:
+class ColourTransfer(ABC):
+    """Template: `describe` colours, and `move` any colours as the photo's description must move to the style's."""
+
+    spec: StylizerSpec
+
+    def encode(self, style: Images) -> StyleCode:
+        """The mean description of (n, h, w, 3) style images."""
+        every = [self.describe(self.sample(image)) for image in style]
+        return StyleCode(
+            self.spec.name, {name: np.mean([d[name] for d in every], axis=0).astype(np.float32) for name in every[0]}
+        )
+
+    def apply(self, images: Images, code: StyleCode, *, seed: int = 0) -> Images:
+        """(n, h, w, 3) uint8 → the same shape; ``seed`` changes nothing."""
+        made = [self._one(image, code) for image in images]
+        return np.stack(made) if made else images
+
+    @abstractmethod
+    def describe(self, points: Array) -> Arrays:
+        """What is to agree, of (3, n) colours; means over several pictures must make sense."""
+
+    @abstractmethod
+    def move(self, nodes: Array, points: Array, own: Arrays, target: Arrays) -> Array:
+        """(3, m) where ``nodes`` go when ``points``, described by ``own``, take the description ``target``."""
+
+    def sample(self, image: Picture) -> Array:
+        """(3, n) colours of a picture, in the method's space."""
+        return colours(image, SAMPLE)
+
+    def grid(self) -> Array:
+        """(3, GRID³) colours of the table's nodes, in the method's space."""
+        return rgb_to_lab(grid_colours()).astype(np.float64)
+
+    def to_rgb(self, points: Array) -> npt.NDArray[np.float32]:
+        """(3, m) 0..255 of colours in the method's space."""
+        return lab_to_rgb(points)
+
+    def _one(self, image: Picture, code: StyleCode) -> Picture:
+        points = self.sample(image)
+        own = self.describe(points)
+        target = {name: array.astype(np.float64) for name, array in code.arrays.items()}
+        if all(np.allclose(own[name], target[name], rtol=SAME, atol=SAME) for name in target):
+            return image
+        table = self.to_rgb(self.move(self.grid(), points, own, target))
+        return apply_table(image, table.reshape(3, GRID, GRID, GRID))
+
+
+class ReinhardColour(ColourTransfer):
+    """Mean and spread of each axis of lαβ, an opponent space in which natural pictures' axes are nearly independent.
+
+    Reinhard, Ashikhmin, Gooch, Shirley (2001), Color Transfer between Images, eqs. 4-8 (lαβ) and 10-11; gains are
+    bounded to [1/2, 2].
+    """
+
+    spec = StylizerSpec(
+        name="colour.reinhard",
+        kind="colour",
+        about="mean and spread of each colour axis: gentle, and blind to how axes go together",
+    )
+    _LMS: ClassVar[Array] = np.array([(0.3811, 0.5783, 0.0402), (0.1967, 0.7244, 0.0782), (0.0241, 0.1288, 0.8444)])
+    _AXES: ClassVar[Array] = np.diag(1 / np.sqrt([3.0, 6.0, 2.0])) @ np.array([(1, 1, 1), (1, 1, -2), (1, -1, 0)])
+    _DARK: ClassVar[float] = 1e-3
+    """Light below which a logarithm would see differences that no eye does."""
+
+    def describe(self, points: Array) -> Arrays:
+        """Mean and standard deviation of each axis, (3,)."""
+        return {"mean": points.mean(axis=1), "spread": points.std(axis=1)}
+
+    def move(self, nodes: Array, points: Array, own: Arrays, target: Arrays) -> Array:
+        """(x - mean) · gain + the style's mean."""
+        gain = np.clip(target["spread"] / np.maximum(own["spread"], 1e-6), 1 / GAIN, GAIN)
+        return np.asarray((nodes - own["mean"][:, None]) * gain[:, None] + target["mean"][:, None])
+
+    def sample(self, image: Picture) -> Array:
+        """(3, n) in lαβ."""
+        pixels = image.reshape(-1, 3)
+        places = np.linspace(0, len(pixels) - 1, min(len(pixels), SAMPLE)).astype(np.int64)
+        return self._from_rgb(pixels[places])
+
+    def grid(self) -> Array:
+        """(3, GRID³) in lαβ."""
+        return self._from_rgb(grid_colours())
+
+    def to_rgb(self, points: Array) -> npt.NDArray[np.float32]:
+        """Back from lαβ."""
+        cones = 10 ** (self._AXES.T @ points)  # the axes are orthonormal
+        return linear_to_srgb(np.linalg.solve(self._LMS, cones))
+
+    def _from_rgb(self, pixels: Picture) -> Array:
+        cones = self._LMS @ srgb_to_linear(pixels).T.astype(np.float64)
+        return np.asarray(self._AXES @ np.log10(np.maximum(cones, self._DARK)))
+
+
+class MklColour(ColourTransfer):
     """Moves the colours of a photo to those of a style: mean and covariance in CIELAB agree afterwards.
 
     The Monge-Kantorovich linear map of Pitié and Kokaram (The linear Monge-Kantorovitch linear colour mapping for
@@ -29,27 +131,83 @@ class MklColour:
     spec = StylizerSpec(
         name="colour.mkl",
         kind="colour",
-        needs=("style-image",),
-        about="closed-form colour transfer: the palette of a style image, every edge kept",
+        about="mean and covariance of the colours by the linear map that moves least; the safe choice",
     )
 
-    def encode(self, style: Images) -> StyleCode:
-        """Mean and covariance of the style's colours in CIELAB.
+    def describe(self, points: Array) -> Arrays:
+        """Mean (3,) and covariance (3, 3).
 
         Example:
-            >>> code = MklColour().encode(np.full((1, 4, 4, 3), 255, np.uint8))
-            >>> code.arrays["mean"].round().tolist()
-            [100.0, 0.0, 0.0]
+            >>> MklColour().describe(np.zeros((3, 1)))["covariance"].tolist()
+            [[0.0, 0.0, 0.0], [0.0, 0.0, 0.0], [0.0, 0.0, 0.0]]
         """
-        moments = [_moments(image) for image in style]
-        mean = np.mean([m for m, _ in moments], axis=0)
-        covariance = np.mean([c for _, c in moments], axis=0)
-        return StyleCode(self.spec.name, {"mean": mean.astype(np.float32), "covariance": covariance.astype(np.float32)})
+        covariance = np.cov(points) if points.shape[1] > 1 else np.zeros((3, 3))
+        return {"mean": points.mean(axis=1), "covariance": covariance}
 
-    def apply(self, images: Images, code: StyleCode, *, seed: int = 0) -> Images:
-        """(n, h, w, 3) uint8 → the same shape; ``seed`` changes nothing."""
-        made = [_transfer(image, code) for image in images]
-        return np.stack(made) if made else images
+    def move(self, nodes: Array, points: Array, own: Arrays, target: Arrays) -> Array:
+        """T (x - mean) + the style's mean."""
+        mapping = linear_map(own["covariance"], target["covariance"])
+        return np.asarray(mapping @ (nodes - own["mean"][:, None]) + target["mean"][:, None])
+
+
+class HistogramColour(ColourTransfer):
+    """Lightness and both chroma axes take the style's histograms, each for itself.
+
+    Histogram specification (Gonzalez and Woods, Digital Image Processing, 3.3.2) of the three axes of CIELAB, as the
+    quantile function of the style after the distribution function of the photo.
+    """
+
+    spec = StylizerSpec(
+        name="colour.histogram",
+        kind="colour",
+        about="the histogram of each colour axis; strong, and smooth gradients may break into bands",
+    )
+    LEVELS: ClassVar[int] = 128
+
+    def describe(self, points: Array) -> Arrays:
+        """(LEVELS, 3) quantiles of each axis."""
+        return {"quantiles": quantiles(points, self.LEVELS)}
+
+    def move(self, nodes: Array, points: Array, own: Arrays, target: Arrays) -> Array:
+        """Axis by axis."""
+        pairs = zip(nodes, own["quantiles"].T, target["quantiles"].T, strict=True)
+        return np.stack([matched(axis, before, after) for axis, before, after in pairs])
+
+
+class OptimalTransportColour(ColourTransfer):
+    """All colours together take the style's distribution, by moving as little as possible along many directions.
+
+    Iterative distribution transfer (Pitié, Kokaram, Dahyot 2007, Automated colour grading using colour distribution
+    transfer, algorithm 1): rotate, match the quantiles of the three axes, rotate back, again and again. The style is
+    the quantiles along fixed directions, so that codes mix: between two styles lies their sliced barycentre (Rabin et
+    al. 2011). Table nodes follow the sample that was moved.
+    """
+
+    spec = StylizerSpec(
+        name="colour.ot",
+        kind="colour",
+        about="the whole colour distribution; the closest to the style, and the least faithful to single colours",
+    )
+    LEVELS: ClassVar[int] = 128
+    ROTATIONS: ClassVar[int] = 12
+    ROUNDS: ClassVar[int] = 2
+
+    def describe(self, points: Array) -> Arrays:
+        """(ROTATIONS, LEVELS, 3) quantiles along the axes of each rotation."""
+        return {"quantiles": np.stack([quantiles(r @ points, self.LEVELS) for r in rotations(self.ROTATIONS)])}
+
+    def move(self, nodes: Array, points: Array, own: Arrays, target: Arrays) -> Array:
+        """Nodes are carried along by the same one-dimensional maps as the sample."""
+        moved, along = points.copy(), nodes.copy()
+        for _ in range(self.ROUNDS):
+            for rotation, after in zip(rotations(self.ROTATIONS), target["quantiles"], strict=True):
+                turned, followers = rotation @ moved, rotation @ along
+                before = quantiles(turned, self.LEVELS)
+                for axis in range(3):
+                    turned[axis] = matched(turned[axis], before[:, axis], after[:, axis])
+                    followers[axis] = matched(followers[axis], before[:, axis], after[:, axis])
+                moved, along = rotation.T @ turned, rotation.T @ followers
+        return along
 
 
 def linear_map(source: Array, target: Array, *, gain: float = GAIN) -> Array:
@@ -70,56 +228,30 @@ def linear_map(source: Array, target: Array, *, gain: float = GAIN) -> Array:
     return np.asarray((directions * np.clip(gains, 1 / gain, gain)) @ directions.T)
 
 
-def _moments(image: npt.NDArray[np.uint8]) -> tuple[Array, Array]:
-    pixels = image.reshape(-1, 3)
-    lab = rgb_to_lab(pixels[np.linspace(0, len(pixels) - 1, min(len(pixels), SAMPLE)).astype(np.int64)]).astype(
-        np.float64
-    )
-    return lab.mean(axis=1), np.cov(lab) if lab.shape[1] > 1 else np.zeros((3, 3))
-
-
-def _transfer(image: npt.NDArray[np.uint8], code: StyleCode) -> npt.NDArray[np.uint8]:
-    mean, covariance = _moments(image)
-    target_mean, target = code.arrays["mean"].astype(np.float64), code.arrays["covariance"].astype(np.float64)
-    if np.allclose(mean, target_mean, atol=1e-3) and np.allclose(covariance, target, atol=1e-2):
-        return image
-    lab = _grid_lab() - mean[:, None]
-    table = lab_to_rgb(linear_map(covariance, target) @ lab + target_mean[:, None])
-    return apply_table(image, table.reshape(3, GRID, GRID, GRID))
-
-
-def apply_table(image: npt.NDArray[np.uint8], table: npt.NDArray[np.float32]) -> npt.NDArray[np.uint8]:
-    """(h, w, 3) uint8 through a (3, g, g, g) table of 0..255 values, trilinear."""
-    place = image.transpose(2, 0, 1).astype(np.float32) * ((table.shape[1] - 1) / 255)
-    channels = [ndimage.map_coordinates(plane, place, order=1, mode="nearest", prefilter=False) for plane in table]
-    return np.asarray(np.clip(np.stack(channels, axis=-1) + 0.5, 0, 255).astype(np.uint8))
-
-
-@lru_cache(maxsize=1)
-def _grid_lab() -> Array:
-    """(3, GRID³) CIELAB values of the grid's colours."""
-    level = np.linspace(0, 255, GRID).round().astype(np.uint8)
-    colours = np.stack(np.meshgrid(level, level, level, indexing="ij"), axis=-1).reshape(-1, 3)
-    return rgb_to_lab(colours).astype(np.float64)
-
-
-_TO_RGB = np.linalg.inv(
-    np.array([(0.4124564, 0.3575761, 0.1804375), (0.2126729, 0.7151522, 0.0721750), (0.0193339, 0.1191920, 0.9503041)])
-)
-_WHITE = np.array([0.95047, 1.0, 1.08883])
-
-
-def lab_to_rgb(lab: Array) -> npt.NDArray[np.float32]:
-    """CIELAB (3, …), D65 → sRGB 0..255 (3, …), clipped to the gamut.
+def quantiles(points: Array, levels: int) -> Array:
+    """(levels, d) quantiles of each axis of (d, n) points, from the least to the largest.
 
     Example:
-        >>> lab_to_rgb(np.array([[100.0], [0.0], [0.0]])).round().tolist()
-        [[255.0], [255.0], [255.0]]
+        >>> quantiles(np.array([[0.0, 1.0, 2.0]]), 3).tolist()
+        [[0.0], [1.0], [2.0]]
     """
-    fy = (lab[0] + 16) / 116
-    f = np.stack([fy + lab[1] / 500, fy, fy - lab[2] / 200])
-    xyz = np.where(f**3 > 216 / 24389, f**3, (116 * f - 16) * 27 / 24389) * _WHITE.reshape(3, *[1] * (lab.ndim - 1))
-    linear = np.clip(np.tensordot(_TO_RGB, xyz, axes=1), 0, 1)
-    return np.asarray(
-        255 * np.where(linear <= 0.0031308, 12.92 * linear, 1.055 * linear ** (1 / 2.4) - 0.055), np.float32
-    )
+    return np.asarray(np.quantile(points, np.linspace(0, 1, levels), axis=1))
+
+
+def matched(values: Array, before: Array, after: Array) -> Array:
+    """Values where their quantiles go: piecewise linear between quantiles, shifted as the ends are beyond them.
+
+    Example:
+        >>> matched(np.array([-1.0, 0.5, 3.0]), np.array([0.0, 1.0]), np.array([10.0, 30.0])).tolist()
+        [9.0, 20.0, 32.0]
+    """
+    rising = before + np.linspace(0, 1e-6, len(before))  # equal quantiles of a flat ground have one place each
+    inside = np.interp(values, rising, after)
+    return np.asarray(inside + np.minimum(values - before[0], 0) + np.maximum(values - rising[-1], 0))
+
+
+def rotations(n: int) -> Array:
+    """(n, 3, 3) fixed rotations: the axes themselves first, then random ones."""
+    rng = np.random.default_rng(20070101)
+    turned = [np.linalg.qr(rng.normal(size=(3, 3)))[0] for _ in range(n - 1)]
+    return np.stack([np.eye(3), *turned])

@@ -103,7 +103,7 @@ def test_a_second_call_goes_on(tuned: Result, shop: Path) -> None:
     more = stylerec("tune", shop / "study.toml", "--model", "near", "--trials", 8, "--out", shop / "run", "--json")
     assert more.stderr.count("trial ") == 2
     found = json.loads(more.stdout)
-    assert [t["number"] for t in found["trials"]] == list(range(8))
+    assert [t["number"] for t in found["trials"]] == list(range(1, 9))
     again = stylerec("tune", shop / "study.toml", "--model", "near", "--trials", 8, "--out", shop / "run", "--json")
     assert again.stderr.count("trial ") == 0
     assert json.loads(again.stdout) == found

@@ -37,6 +37,18 @@ def test_few_users_give_the_same_weights_by_their_kernel(monkeypatch):
     np.testing.assert_allclose(ease_weights(sp.csr_array(x), 3.0), expected, atol=1e-6)
 
 
+def test_heavy_weights_do_not_cancel():
+    """Repeated rows, and one that has everything: what 64 bits keep of the users' kernel is not enough."""
+    x = (np.random.default_rng(0).random((4, 10)) < 0.5) * 1e5
+    x[0] = x[1] = 1e5
+    p = np.linalg.inv((x.T @ x + 250.0 * np.eye(10)).astype(np.longdouble).astype(float))
+    b = ease_weights(sp.csr_array(x), 250.0).astype(np.float64)
+    gradient = x.T @ (x @ b - x) + 250.0 * b
+    np.fill_diagonal(gradient, 0)
+    assert np.abs(gradient).max() < 1e-6 * np.abs(x.T @ x).max()
+    assert np.abs(p).max() > 0
+
+
 def test_the_gradient_of_the_objective_vanishes_off_the_diagonal(monkeypatch):
     monkeypatch.setattr("recsys.models.ease.BLOCK", 7)  # squares in several pieces, the last of them smaller
     x, l2 = log(300, 40), 20.0

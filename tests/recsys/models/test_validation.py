@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 from model_contract import shop
 
-from recsys.errors import DataError
+from recsys.errors import ConfigError, DataError
+from recsys.models.popularity import Popularity
 from recsys.models.validation import Holdout, K
 from recsys.topk import top_k
 
@@ -90,3 +91,20 @@ def test_where_there_are_too_few_cold_items_the_offset_is_no_larger_than_it_take
     assert abs(offset) < np.ptp(scores) + 1
     lists, _ = Table(held.past, scores + offset * ~held.past.is_warm).top_items(held.users, k=K)
     assert ((lists == 30) | (lists == 31)).sum(axis=1).min() >= 1
+
+
+@pytest.mark.parametrize("share", [0.0, 1.0, -1.0, float("nan")])
+def test_a_share_that_is_none_is_refused(share):
+    with pytest.raises(ConfigError, match="share to hold out"):
+        Holdout.of(shop(), share)
+
+
+def test_a_tiny_share_holds_out_the_last_moment():
+    holdout = Holdout.of(shop(), 0.001)
+    assert len(holdout.past.timestamp) < len(shop().timestamp)
+
+
+def test_an_unknown_judge_is_named():
+    holdout = Holdout.of(shop(), 0.2)
+    with pytest.raises(ConfigError, match="did you mean 'halves'"):
+        holdout.ndcg(Popularity().fit(holdout.past), "halfs")

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -5,7 +7,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from shop_lists import ITEMS, candidates, shop
 
+from recsys.data.ids import IdMap
 from recsys.errors import ConfigError, DataError
+from recsys.rerank.chain import check_steps, steps_from
 from recsys.rerank.known import Known
 from recsys.rerank.lists import Lists
 from recsys.rerank.rules import Boost, Cap, Exclude, Exposure, Fresh, Pin, Where
@@ -108,7 +112,8 @@ def test_pin_puts_the_best_matches_at_their_place(position, count):
         real = before[before >= 0].tolist()
         moved = [i for i in real if match[i]][:count]
         others = [i for i in real if i not in moved]
-        expected = others[: position - 1] + moved + others[position - 1 :]
+        place = min(position, 5 - len(moved) + 1)  # no further down than the list that is shown
+        expected = others[: place - 1] + moved + others[place - 1 :]
         assert after[after >= 0].tolist() == expected
 
 
@@ -143,10 +148,70 @@ def test_refuses_settings_out_of_range(make, message):
         (Exclude(Where("category", at_most=3)), ConfigError, "need numbers"),
         (Fresh("category"), DataError, "holds no dates"),
         (Fresh("seller"), DataError, "holds numbers, no dates"),
-        (Fresh("launched", now="soon"), ConfigError, "now must be an ISO date, got 'soon'"),
-        (Exposure("category"), ConfigError, "must hold counts"),
+        (Exposure("category"), ConfigError, "must hold finite counts"),
     ],
 )
 def test_refuses_columns_it_cannot_use(step, kind, message):
     with pytest.raises(kind, match=message):
         step(Lists.of(candidates(), ITEMS), shop(), 3)
+
+
+@pytest.mark.parametrize("text", ["soon", "", "NaT", "now", "today", 5])
+def test_now_is_a_date_and_no_clock(text):
+    with pytest.raises(ConfigError, match="now must be an ISO date"):
+        Fresh("launched", now=text)
+
+
+@pytest.mark.parametrize(("low", "high"), [(5.0, 2.0), (float("nan"), None)])
+def test_a_range_that_holds_nothing_is_refused(low, high):
+    with pytest.raises(ConfigError, match="at_least must not exceed at_most"):
+        Where("price", at_least=low, at_most=high)
+
+
+def test_values_of_a_column_of_numbers_match_as_numbers():
+    """A missing cell makes pandas' whole numbers decimal ones: 1 is 1.0."""
+    known = Known(IdMap.of(["a", "b", "c"]), catalog=pd.DataFrame({"code": [1.0, np.nan, 2.0]}))
+    assert Where("code", ("1",)).items(known).tolist() == [True, False, False]
+    with pytest.raises(ConfigError, match="holds numbers"):
+        Where("code", ("one",)).items(known)
+
+
+@pytest.mark.parametrize("cells", [[1.0, np.inf, 0.0], [True, False, True]])
+def test_exposure_needs_counts(cells):
+    known = replace(shop(), catalog=shop().catalog.assign(shown=(cells * len(shop().items))[: len(shop().items)]))
+    with pytest.raises(ConfigError, match="finite counts"):
+        Exposure("shown")(Lists.of(candidates(), ITEMS), known, 3)
+
+
+@pytest.mark.parametrize("kind", [["cap"], {"a": 1}, 3])
+def test_a_kind_that_is_no_text_is_refused(kind):
+    with pytest.raises(ConfigError, match="unknown kind"):
+        steps_from([{"kind": kind}])
+
+
+def test_a_value_that_no_item_has_is_named_with_what_there_is():
+    assert Where("category", ("shoe",)).absent(shop()) == ""
+    said = Where("category", ("shoe", "shoos")).absent(shop())
+    assert said.startswith("no item has category 'shoos'; there is ")
+    assert "shoe" in said
+
+
+def test_rules_that_would_undo_others_are_refused():
+    cap, pin = {"kind": "cap", "by": "category"}, {"kind": "pin", "where": {"column": "category", "values": ["bag"]}}
+    assert [s.kind for s in steps_from([cap, pin])] == ["cap", "pin"]
+    with pytest.raises(ConfigError, match="cap would undo pin; put kinds in the order exclude, boost"):
+        steps_from([pin, cap])
+
+
+@pytest.mark.parametrize(
+    ("table", "message"),
+    [
+        ({"kind": "cap", "by": "brnd"}, "did you mean 'brand'"),
+        ({"kind": "mmr", "blocks": ["gramm"]}, "feature block 'gramm'; did you mean 'gram'"),
+        ({"kind": "exclude", "where": {"column": "pric", "at_most": 2}}, "catalogue column 'pric'"),
+        ({"kind": "fresh", "column": "launch"}, "catalogue column 'launch'"),
+    ],
+)
+def test_rules_over_what_is_not_there_are_refused_before_anything_is_fitted(table, message):
+    with pytest.raises(ConfigError, match=message):
+        check_steps(steps_from([table]), columns=["brand", "price"], blocks=["gram"])

@@ -1,0 +1,33 @@
+"""Colours through a 3-D lookup table: any map of colours, fitted on a sample, applied at any size."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+import numpy as np
+import numpy.typing as npt
+from scipy import ndimage
+
+GRID = 33
+Picture = npt.NDArray[np.uint8]
+
+
+@lru_cache(maxsize=2)
+def grid_colours(size: int = GRID) -> Picture:
+    """(size³, 3) the colours at the table's nodes."""
+    level = np.linspace(0, 255, size).round().astype(np.uint8)
+    return np.stack(np.meshgrid(level, level, level, indexing="ij"), axis=-1).reshape(-1, 3)
+
+
+def apply_table(image: Picture, table: npt.NDArray[np.float32]) -> Picture:
+    """(h, w, 3) uint8 through a (3, g, g, g) table of 0..255 values, trilinear.
+
+    Example:
+        >>> level = np.linspace(0, 255, 2, dtype=np.float32)
+        >>> negative = 255 - np.stack(np.meshgrid(level, level, level, indexing="ij"))
+        >>> apply_table(np.array([[[0, 255, 100]]], np.uint8), negative).tolist()
+        [[[255, 0, 155]]]
+    """
+    place = image.transpose(2, 0, 1).astype(np.float32) * ((table.shape[1] - 1) / 255)
+    channels = [ndimage.map_coordinates(plane, place, order=1, mode="nearest", prefilter=False) for plane in table]
+    return np.asarray(np.clip(np.stack(channels, axis=-1) + 0.5, 0, 255).astype(np.uint8))
