@@ -319,6 +319,31 @@ def transfer(
 
 
 @style.command()
+@click.argument("kind", type=click.Choice(["feedforward"]))
+@click.argument("photos", type=PATH)
+@click.option("--style", "styles", multiple=True, required=True, type=PATH, help="A style image; repeatable.")
+@click.option("--out", type=PATH, required=True, help="Folder to write to; goes on with what is there.")
+@click.option("--steps", type=click.IntRange(min=1), default=1000, show_default=True, help="Batches at most.")
+@click.option("--batch", type=click.IntRange(min=1), default=4, show_default=True, help="Photos in one.")
+@click.option("--size", type=click.IntRange(min=32), default=128, show_default=True, help="Of the crops, in pixels.")
+@click.option("--every", type=click.IntRange(min=1), default=100, show_default=True, help="Steps between checkpoints.")
+@click.option("--patience", type=click.IntRange(min=0), default=0, show_default=True, help="Checks without a new best.")
+@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Of everything random.")
+@click.option("--set", "pairs", multiple=True, help="An option of the kind, as in `--set size=full`; repeatable.")
+@JSON
+@example("stylerec style train feedforward photos/ --style night.jpg --out models/night")
+def train(
+    kind: str, photos: Path, styles: tuple[Path, ...], out: Path, pairs: tuple[str, ...], as_json: bool, **how: int
+) -> None:
+    """Train a stylizer on your own photos, with a sample sheet; a training that was cut off goes on bit for bit."""
+    from study.training import options_from, train_style
+    from style.training import TrainConfig
+
+    options = options_from(pairs)
+    show(train_style(kind, photos, styles, out, config=TrainConfig(**how), options=options, say=tell), as_json)
+
+
+@style.command()
 @click.argument("images", type=PATH)
 @click.option(
     "--encoder", "encoders", multiple=True, default=("efficientnet-lite0",), show_default=True, help="Repeatable."

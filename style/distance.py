@@ -8,13 +8,13 @@ import numpy.typing as npt
 from style.lab import rgb_to_lab
 
 PIXELS = 4096
-DIRECTIONS = 64
+ROTATIONS = 21
 
 
 def sliced_wasserstein(first: npt.NDArray[np.uint8], second: npt.NDArray[np.uint8], *, seed: int = 0) -> float:
     """Sliced 2-Wasserstein distance of the colours of two pictures (h, w, 3) in CIE Lab; 0 when they are the same.
 
-    The root of the mean, over 64 directions, of the squared distance of the projected colours' quantile functions;
+    The root of the mean, over 63 directions, of the squared distance of the projected colours' quantile functions;
     at most 4,096 evenly spaced pixels of each.
 
     Source: Rabin, Peyré, Delon, Bernot (2011), Wasserstein Barycenter and its Application to Texture Mixing, eq. 8.
@@ -25,8 +25,8 @@ def sliced_wasserstein(first: npt.NDArray[np.uint8], second: npt.NDArray[np.uint
         58
     """
     rng = np.random.default_rng(seed)
-    directions = rng.normal(size=(DIRECTIONS, 3))
-    directions /= np.linalg.norm(directions, axis=1, keepdims=True)
+    # Three at right angles each: their squares add up exactly, so few directions do.
+    directions = np.concatenate([np.linalg.qr(rng.normal(size=(3, 3)))[0] for _ in range(ROTATIONS)])
     level = (np.arange(PIXELS) + 0.5) / PIXELS
     a, b = (np.quantile(directions @ colours(p), level, axis=1) for p in (first, second))
     return float(np.sqrt(np.mean((a - b) ** 2)))

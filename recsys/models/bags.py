@@ -75,7 +75,7 @@ class Bag:
 
     def rows(self, index: Tensor) -> Bag:
         """Some rows, repeats allowed."""
-        counts = self.starts.diff()[index]
+        counts = self.starts[index + 1] - self.starts[index]
         starts = functional.pad(counts.cumsum(0), (1, 0))
         shift = (self.starts[index] - starts[:-1]).repeat_interleave(counts)
         where = torch.arange(len(shift), device=shift.device) + shift

@@ -60,7 +60,9 @@ class AdaGrad:
         crew: Crew = ALONE,
     ) -> None:
         """See `Optimiser.step`."""
-        squares = self.state.setdefault(id(parameter), torch.zeros_like(parameter))
+        if id(parameter) not in self.state:
+            self.state[id(parameter)] = torch.zeros_like(parameter)
+        squares = self.state[id(parameter)]
 
         def update(part: slice, index: Tensor | slice) -> None:
             g = gradient[part]
@@ -94,7 +96,9 @@ class Adam:
     ) -> None:
         """See `Optimiser.step`."""
         key = id(parameter)
-        mean, square = self.state.setdefault(key, (torch.zeros_like(parameter), torch.zeros_like(parameter)))
+        if key not in self.state:
+            self.state[key] = torch.zeros_like(parameter), torch.zeros_like(parameter)
+        mean, square = self.state[key]
         t = self.steps[key] = self.steps.get(key, 0) + 1
 
         def update(part: slice, index: Tensor | slice) -> None:

@@ -1,0 +1,128 @@
+"""What a backbone sees of a picture: how far its content is from an original's, and its texture from a style's."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
+
+from style.backbone import Backbone, load_backbone
+from style.base import Images
+from style.encoders.trunk import gram_matrix
+from style.losses import content_loss, gram_loss, total_variation
+
+Maps = Mapping[str, Tensor]
+
+
+@dataclass(frozen=True, eq=False)
+class Perception:
+    """A backbone and the layers to look at.
+
+    Attributes:
+        backbone: Looks.
+        content: Its layers that say what is shown.
+        style: Its layers that say how it is painted.
+    """
+
+    backbone: Backbone
+    content: tuple[str, ...]
+    style: tuple[str, ...]
+
+    @classmethod
+    def of(
+        cls,
+        backbone: str = "efficientnet-lite0",
+        *,
+        weights: str = "",
+        content: Sequence[str] = (),
+        style: Sequence[str] = (),
+        device: str = "auto",
+    ) -> Perception:
+        """By name; without layers the backbone's own.
+
+        Raises:
+            ArtifactError: The backbone's weights are not there.
+            ConfigError: An unknown backbone or layer.
+            MissingExtraError: Its extra is not installed.
+        """
+        loaded = load_backbone(backbone, weights=weights, device=device)
+        found = cls(loaded, tuple(content) or loaded.content, tuple(style) or loaded.style)
+        loaded.check([*found.content, *found.style])
+        return found
+
+    @property
+    def device(self) -> torch.device:
+        """Where it looks."""
+        return self.backbone.mean.device
+
+    def grams(self, images: Tensor) -> dict[str, Tensor]:
+        """Style layer → mean Gram matrix (c, c) of style images (n, 3, h, w), 0..1."""
+        with torch.no_grad():
+            found = self.backbone.features(images, self.style)
+        return {name: gram_matrix(f).mean(dim=0) for name, f in found.items()}
+
+    def targets(self, images: Tensor) -> dict[str, Tensor]:
+        """Content layer → activations of the originals."""
+        with torch.no_grad():
+            return self.backbone.features(images, self.content)
+
+    def parts(self, images: Tensor, content: Maps, grams: Maps) -> dict[str, Tensor]:
+        """The three terms of neural style, (n,) each, layers counting alike.
+
+        ``content`` and ``style`` are relative: mean squares of differences over mean squares of the targets, so that
+        one weight fits all backbones and styles, and a style of 1 is as far off as no texture at all. ``tv`` is the
+        total variation. Grams are (c, c), or (n, c, c) where each picture has a style of its own.
+        """
+        found = self.backbone.features(images, {*self.content, *self.style})
+        shown = [content_loss(found[k], content[k]) / _size(content[k].flatten(1)) for k in self.content]
+        painted = [gram_loss(found[k], grams[k]) / _size(grams[k].flatten(-2)) for k in self.style]
+        return {
+            "content": torch.stack(shown).mean(dim=0),
+            "style": torch.stack(painted).mean(dim=0),
+            "tv": total_variation(images),
+        }
+
+
+def _size(values: Tensor) -> Tensor:
+    return values.square().mean(dim=-1).clamp(min=1e-12)
+
+
+def as_tensor(images: Images, device: torch.device | str = "cpu") -> Tensor:
+    """(n, h, w, 3) uint8 → (n, 3, h, w) float32, 0..1.
+
+    Example:
+        >>> as_tensor(np.full((1, 1, 1, 3), 255, np.uint8)).flatten().tolist()
+        [1.0, 1.0, 1.0]
+    """
+    pixels = torch.from_numpy(np.ascontiguousarray(images)).to(device)
+    return pixels.permute(0, 3, 1, 2).float() / 255
+
+
+def as_images(pixels: Tensor) -> Images:
+    """The inverse of `as_tensor`, clipped."""
+    out = (pixels.detach().clamp(0, 1) * 255 + 0.5).to(torch.uint8)
+    return np.asarray(out.permute(0, 2, 3, 1).cpu().numpy())
+
+
+def resized(images: Images, side: int, *, least: int = 16) -> Images:
+    """The longest side at most ``side``, neither below ``least``; proportions are kept where that allows it."""
+    h, w = images.shape[1:3]
+    scale = min(1.0, side / max(h, w))
+    size = max(least, round(w * scale)), max(least, round(h * scale))
+    if size == (w, h):
+        return images
+    return np.stack([np.asarray(Image.fromarray(i).resize(size, Image.Resampling.LANCZOS)) for i in images])
+
+
+def enlarged(change: np.ndarray, images: Images) -> Images:
+    """(n, h', w', 3) differences in 0..255, brought to the size of ``images`` and added to them."""
+    h, w = images.shape[1:3]
+    if change.shape[1:3] != (h, w):
+        planes = change.astype(np.float32).transpose(0, 3, 1, 2).reshape(-1, *change.shape[1:3])
+        grown = [np.asarray(Image.fromarray(p).resize((w, h), Image.Resampling.BICUBIC)) for p in planes]
+        change = np.stack(grown).reshape(len(images), 3, h, w).transpose(0, 2, 3, 1)
+    return np.asarray(np.clip(images + change + 0.5, 0, 255).astype(np.uint8))
