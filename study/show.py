@@ -6,7 +6,7 @@ import dataclasses
 from collections.abc import Sequence
 from typing import Any
 
-from recsys.errors import MissingExtraError
+from recsys.errors import ConfigError, MissingExtraError
 from recsys.registry import component, create, names
 from style.look import builtin_looks
 
@@ -72,8 +72,11 @@ def _encoder_row(name: str) -> dict[str, Any]:
 
 
 def _stylizer_row(name: str) -> dict[str, Any]:
+    spec = dataclasses.asdict(component("stylizers", name).spec)
     try:
-        spec = dataclasses.asdict(create("stylizers", name).spec)
+        create("stylizers", name)
+    except ConfigError:  # it wants options, so it is there
+        pass
     except MissingExtraError as error:
         return {
             "name": name,

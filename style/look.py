@@ -15,7 +15,7 @@ import numpy as np
 from recsys.config import from_mapping, to_mapping
 from recsys.errors import ConfigError, unknown_name
 from recsys.files import file_hash, stable_hash
-from recsys.registry import create, names
+from recsys.registry import component, create, names
 from style.base import Images, StyleCode, Stylizer
 from style.compose import Photo, Picture, compose, mixed, repaint, scene, to_picture
 from style.guard import GuardConfig
@@ -37,7 +37,7 @@ class Look:
         name: Its name in tables, folders and reports.
         about: One line for people.
         stylizer: Registered stylizer that repaints ``region``; "" for none.
-        image: Style image (or several, averaged) of the stylizer.
+        image: Style image (or several, averaged) of the stylizer, where it needs one.
         options: The stylizer's own parameters.
         region: What the stylizer may touch; the rest is pasted back exactly.
         strength: 0..1, how much of the stylizer's picture is taken.
@@ -72,7 +72,7 @@ class Look:
             raise ConfigError(f"{where} strength must be in 0..1, got {self.strength:g}")
         if self.stylizer and self.stylizer not in names("stylizers"):
             raise ConfigError(f"{where}: {unknown_name('stylizer', self.stylizer, names('stylizers'))}")
-        if self.stylizer and not self.image:
+        if self.stylizer and not self.image and "style-image" in component("stylizers", self.stylizer).spec.needs:
             raise ConfigError(f'{where} stylizer {self.stylizer!r} needs a style image; add image = "style.jpg"')
         if self.image and not self.stylizer:
             raise ConfigError(f'{where} has a style image but no stylizer; add stylizer = "magenta"')
@@ -86,12 +86,15 @@ class Look:
     def recipe(self) -> str:
         """Hash of all that decides the pixels, style images by content.
 
-        Of the guard only ``min_mask`` is among it, below which no picture is made.
+        Of the guard only ``min_mask`` is among it, below which no picture is made; of a trained stylizer its weights.
         """
         table = to_mapping(self)
         for name in ("about", "guard", "image"):
             del table[name]
-        return stable_hash([VERSION, table, self.guard.min_mask, [file_hash(path) for path in self.image]])
+        marks = [file_hash(path) for path in self.image]
+        trained = getattr(component("stylizers", self.stylizer), "fingerprint", None) if self.stylizer else None
+        marks += [] if trained is None else [trained(self.options)]
+        return stable_hash([VERSION, table, self.guard.min_mask, marks])
 
     @cached_property
     def key(self) -> str:
@@ -110,6 +113,8 @@ class Look:
             return None
         made: Stylizer = create("stylizers", self.stylizer, **self.options)
         codes = [made.encode(decode(Path(path).read_bytes()).pixels[None]) for path in self.image]
+        if not codes:
+            return made, made.encode(np.empty((0, 16, 16, 3), np.uint8))
         return made, StyleCode.mix({code: 1.0 / len(codes) for code in codes})
 
     def make(self, images: Images, ids: Sequence[str], seed: int = 0, *, cutout: Cutout | None = None) -> Images:

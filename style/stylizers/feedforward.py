@@ -177,6 +177,18 @@ class FeedForward:
         self.device, self.side = torch.device(choose_device(device)), side
         self.network = self.network.eval().to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
 
+    @staticmethod
+    def fingerprint(options: Mapping[str, Any]) -> str:
+        """Of the trained weights that these options name.
+
+        Raises:
+            ArtifactError: They are not there.
+        """
+        path = Path(str(options.get("model", ""))) / MANIFEST
+        if not path.is_file():
+            raise ArtifactError(f"{path} does not exist; train a model with `stylerec style train feedforward`")
+        return file_hash(path)
+
     @property
     def styles(self) -> tuple[str, ...]:
         """What it was trained for."""

@@ -8,26 +8,19 @@ from __future__ import annotations
 
 import base64
 import io
-import json
 import math
 import os
 import random
 import re
-import secrets
 import threading
-import time
 from collections.abc import Mapping, Sequence
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from contextlib import suppress
 from dataclasses import dataclass, field
-from email.utils import parsedate_to_datetime
 from hashlib import sha256
-from http.client import HTTPException, HTTPResponse
 from pathlib import Path
 from typing import Any, cast
-from urllib.error import HTTPError, URLError
-from urllib.parse import urljoin, urlsplit
-from urllib.request import HTTPRedirectHandler, Request, build_opener
+from urllib.parse import urlsplit
 
 import numpy as np
 from PIL import Image, ImageOps
@@ -37,16 +30,15 @@ from recsys.errors import ConfigError, DataError, ImageError
 from recsys.files import stable_hash, write_bytes
 from style.base import Images, StyleCode, StylizerSpec
 from style.images import decode
+from style.stylizers.remote_http import FailedAttempt, Wire, complaint, form, origin, parsed
+from style.stylizers.spending import Spending
 
 STYLE_SIDE = 512
 """Height and width of a style image as it is kept and sent."""
-MAX_BYTES = 64 * 2**20
-"""A longer answer is not read to its end."""
 MAX_PIXELS = 2**24
 """An answer with more is refused before its pixels are decoded (4096 x 4096)."""
 MAX_MENDING = 4.0
 """An answer this many times smaller than the photo, or narrower or wider for its height, is not mended but refused."""
-MAX_REDIRECTS = 3
 OWN_FIELDS = ("model", "prompt", "n", "size")
 LOOPBACK = ("localhost", "127.0.0.1", "::1")
 _JITTER = random.SystemRandom()  # has no seed: waiting must disturb nobody's random numbers
@@ -115,7 +107,7 @@ class RemoteConfig:
         """Messages never quote the address: some carry a secret."""
         if not self.endpoint:
             return
-        scheme, host, _ = _origin(self.endpoint)
+        scheme, host, _ = origin(self.endpoint)
         if not host or "@" in urlsplit(self.endpoint).netloc:
             example = "https://api.openai.com/v1/images/edits"
             raise ConfigError(f"endpoint must be a full http(s) address without user or password, such as {example}")
@@ -151,7 +143,7 @@ class Remote:
         self.spending = Spending(self.config.cost_per_image, self.config.max_cost)
         # one pool for all callers, so that threads which restyle side by side keep to the bound together
         self._pool = ThreadPoolExecutor(self.config.concurrency, thread_name_prefix="remote")
-        self._opener = build_opener(_NoRedirects)
+        self._wire = Wire(self.config.timeout, self.config.key_variable)
 
     def encode(self, style: Images) -> StyleCode:
         """The centre square of a style image, (STYLE_SIDE, STYLE_SIDE, 3) float32 0..255; of several, their mean.
@@ -252,7 +244,7 @@ class Remote:
             attempt += 1
             try:
                 picture = self._attempt(body, content_type, image.shape)
-            except _FailedAttempt as caught:
+            except FailedAttempt as caught:
                 failure = caught
             else:
                 self._keep(key, picture)
@@ -263,7 +255,7 @@ class Remote:
                 # raised outside the handler: no error is chained whose frames hold the request and its key
                 raise failure.kind(self._clean(f"photo {row}: {failure}; {end or 'stopped'}"))
 
-    def _end(self, failure: _FailedAttempt, attempt: int) -> str:
+    def _end(self, failure: FailedAttempt, attempt: int) -> str:
         """Why there is no further attempt; "" when there is."""
         c = self.config
         if not failure.again:
@@ -282,26 +274,26 @@ class Remote:
             headers["Authorization"] = f"Bearer {secret}"
         self.spending.take()
         try:
-            answer = self._open(self.config.endpoint, body, headers)
-        except _FailedAttempt as failure:
+            answer = self._wire.open(self.config.endpoint, body, headers)
+        except FailedAttempt as failure:
             if failure.free:
                 self.spending.give_back()
             raise
         try:
             return mended(decode(self._picture(answer), max_pixels=MAX_PIXELS).pixels, shape[0], shape[1])
         except ImageError as error:
-            raise _FailedAttempt(f"the answer is no usable picture: {error}", kind=ImageError) from None
+            raise FailedAttempt(f"the answer is no usable picture: {error}", kind=ImageError) from None
 
     def _picture(self, answer: bytes) -> bytes:
         """The picture's bytes in a JSON answer."""
-        content = _parsed(answer)
+        content = parsed(answer)
         if content is None:
             raise ImageError(f"not JSON ({len(answer)} bytes)")
         try:
             first = content["data"][0]
             coded, url = first.get("b64_json"), first.get("url")
         except (AttributeError, KeyError, IndexError, TypeError):
-            raise ImageError(f"no picture in it{_complaint(content)}") from None
+            raise ImageError(f"no picture in it{complaint(content)}") from None
         if isinstance(coded, str):
             try:
                 return base64.b64decode(coded, validate=True)
@@ -315,58 +307,10 @@ class Remote:
         """A linked picture: never with the key, and only where the link cannot point into the caller's own network."""
         if not self.config.allow_urls:
             cure = "set allow_urls = true, or ask for b64_json by fields = {response_format = 'b64_json'}"
-            raise _FailedAttempt(f"the answer only links to its picture; {cure}", kind=ImageError, again=False)
-        if _origin(url)[0] != "https" and _origin(url) != _origin(self.config.endpoint):
-            raise _FailedAttempt("the answer links to another host without https", kind=ImageError, again=False)
-        return self._open(url, None, {"User-Agent": "stylerec"})
-
-    def _open(self, url: str, body: bytes | None, headers: dict[str, str]) -> bytes:
-        """The body of the answer to a POST of ``body``, or to a GET without one."""
-        deadline = time.monotonic() + self.config.timeout
-        for _ in range(MAX_REDIRECTS + 1):
-            try:
-                with self._opener.open(Request(url, body, headers), timeout=self.config.timeout) as response:
-                    return _read(response, deadline)
-            except HTTPError as error:
-                with error:
-                    url = self._onward(error, url, body is not None, deadline)
-            except URLError as error:
-                raise _FailedAttempt(f"no connection to {_origin(url)[1]} ({error.reason})", free=True) from None
-            except TimeoutError:
-                raise _FailedAttempt(f"no answer within {self.config.timeout:g} s") from None
-            except (OSError, HTTPException, ValueError) as error:
-                raise _FailedAttempt(
-                    f"the connection broke or the answer is cut off ({type(error).__name__})"
-                ) from None
-        raise _FailedAttempt("too many redirects", again=False, free=True)
-
-    def _onward(self, error: HTTPError, url: str, sends: bool, deadline: float) -> str:
-        """Where a redirect leads; every other status raises."""
-        location = error.headers.get("Location")
-        if location and error.code in ((307, 308) if sends else (301, 302, 303, 307, 308)):
-            with suppress(ValueError):
-                if _origin(onward := urljoin(url, location)) == _origin(url):
-                    return onward
-            cure = "name the final address as endpoint if you trust it"
-            raise _FailedAttempt(f"a redirect to another host is refused; {cure}", again=False, free=True)
-        raise self._status(error, deadline)
-
-    def _status(self, error: HTTPError, deadline: float) -> _FailedAttempt:
-        said = b""
-        with suppress(_FailedAttempt, OSError, HTTPException):
-            said = _read(cast(HTTPResponse, error.fp), deadline)
-        if error.code in (401, 403):  # providers quote parts of the key here
-            about = (
-                f"; check the key in {self.config.key_variable}" if self.config.key_variable else "; set key_variable"
-            )
-        else:
-            about = _complaint(_parsed(said))
-        return _FailedAttempt(
-            f"HTTP {error.code}{about}",
-            again=(error.code in (408, 425, 429) or error.code >= 500) and b"insufficient_quota" not in said,
-            wait=retry_after(error.headers.get("Retry-After"), time.time()),
-            free=error.code != 504,  # behind a gateway that lost patience the picture may have been made
-        )
+            raise FailedAttempt(f"the answer only links to its picture; {cure}", kind=ImageError, again=False)
+        if origin(url)[0] != "https" and origin(url) != origin(self.config.endpoint):
+            raise FailedAttempt("the answer links to another host without https", kind=ImageError, again=False)
+        return self._wire.open(url, None, {"User-Agent": "stylerec"})
 
     def _clean(self, text: str) -> str:
         """A message for people: printable, short, and without the key whoever quoted it."""
@@ -374,100 +318,6 @@ class Remote:
             if secret := _secret(self.config.key_variable):
                 text = text.replace(secret, "***")
         return "".join(c if c.isprintable() else " " for c in text)[:600]
-
-
-class Spending:
-    """Counts pictures from several threads, so that their cost never passes a cap.
-
-    Example:
-        >>> spending = Spending(0.1, cap=0.3)
-        >>> spending.take(), spending.affords(2), spending.affords(3)
-        (None, True, False)
-    """
-
-    def __init__(self, cost: float, cap: float | None) -> None:
-        self._cost, self._cap = cost, cap
-        self._most = math.inf if cap is None else math.floor(cap / cost + 1e-9)  # 0.3 / 0.1 is a little less than 3
-        self._taken = 0
-        self._lock = threading.Lock()
-
-    @property
-    def spent(self) -> float:
-        """What was spent: pictures asked for, less those certainly not made."""
-        return self._taken * self._cost
-
-    def affords(self, n: int) -> bool:
-        """Whether ``n`` more pictures stay within the cap."""
-        return self._taken + n <= self._most
-
-    def check(self, n: int) -> None:
-        """Refuse ``n`` more pictures that the cap does not allow.
-
-        Raises:
-            ConfigError: They would cost more than is left.
-        """
-        if not self.affords(n):
-            more = f"{n} more at {self._cost:g} each after {self.spent:g} spent"
-            raise ConfigError(f"max_cost {self._cap:g} would be exceeded by {more}; raise it or restyle fewer photos")
-
-    def take(self) -> None:
-        """Count one picture before it is asked for; refused like by `check`."""
-        with self._lock:
-            self.check(1)
-            self._taken += 1
-
-    def give_back(self) -> None:
-        """One picture that was counted was not made."""
-        with self._lock:
-            self._taken -= 1
-
-
-class _FailedAttempt(Exception):
-    """One attempt that failed.
-
-    Attributes:
-        kind: What is raised when no further attempt follows.
-        again: Whether another attempt may do better.
-        wait: Seconds the provider asks to wait first.
-        free: Whether certainly no picture was made.
-    """
-
-    def __init__(
-        self,
-        what: str,
-        *,
-        kind: type[DataError | ImageError] = DataError,
-        again: bool = True,
-        wait: float = 0.0,
-        free: bool = False,
-    ) -> None:
-        super().__init__(what)
-        self.kind, self.again, self.wait, self.free = kind, again, wait, free
-
-
-class _NoRedirects(HTTPRedirectHandler):
-    """Redirects come back as errors: `Remote` decides, where urllib would carry the key to any host."""
-
-    def http_error_302(self, *args: Any) -> None:
-        """Follow none."""
-
-    http_error_301 = http_error_303 = http_error_307 = http_error_308 = http_error_302  # type: ignore[assignment]
-
-
-def form(fields: Mapping[str, str], pictures: Sequence[bytes], picture_field: str) -> tuple[bytes, str]:
-    """A multipart/form-data body (RFC 7578) of text fields and PNG files, and its content type.
-
-    Example:
-        >>> body, content_type = form({"n": "1"}, [b"png"], "image[]")
-        >>> content_type.startswith("multipart/form-data; boundary="), body.count(b"Content-Disposition")
-        (True, 2)
-    """
-    boundary = secrets.token_hex(16)  # too long to occur in a picture by chance
-    parts = [(f'name="{name}"', value.encode()) for name, value in fields.items()]
-    kind = "\r\nContent-Type: image/png"
-    parts += [(f'name="{picture_field}"; filename="{i}.png"{kind}', data) for i, data in enumerate(pictures)]
-    lines = [f"--{boundary}\r\nContent-Disposition: form-data; {h}\r\n\r\n".encode() + d + b"\r\n" for h, d in parts]
-    return b"".join(lines) + f"--{boundary}--\r\n".encode(), f"multipart/form-data; boundary={boundary}"
 
 
 def mended(picture: Images, height: int, width: int) -> Images:
@@ -485,68 +335,6 @@ def mended(picture: Images, height: int, width: int) -> Images:
     if max(bent, 1 / bent, height / h, width / w) > MAX_MENDING:
         raise ImageError(f"{w} x {h} pixels are too few or of a shape too unlike the photo's {width} x {height}")
     return _fitted(picture, height, width)
-
-
-def retry_after(header: str | None, now: float) -> float:
-    """Seconds that a ``Retry-After`` header asks for (RFC 9110, 10.2.3: a number or a date); 0 for none or nonsense.
-
-    Example:
-        >>> retry_after("7", 0.0), retry_after("Thu, 01 Jan 1970 00:01:00 GMT", 50.0), retry_after("soon", 0.0)
-        (7.0, 10.0, 0.0)
-    """
-    if not header:
-        return 0.0
-    try:
-        seconds = float(header)
-    except ValueError:
-        try:
-            seconds = parsedate_to_datetime(header).timestamp() - now
-        except (ValueError, TypeError, OverflowError):
-            return 0.0
-    return seconds if seconds > 0 else 0.0  # also where it is not a number
-
-
-def _read(response: HTTPResponse, deadline: float) -> bytes:
-    """All of a body, in pieces: a server that drips would never run into the socket's own timeout."""
-    declared, parts, size = response.length, [], 0
-    while declared is None or size < declared:
-        part = response.read1(2**16)
-        if not part:
-            break
-        parts.append(part)
-        size += len(part)
-        if size > MAX_BYTES:
-            raise _FailedAttempt(f"the answer has more than {MAX_BYTES:,} bytes", kind=ImageError)
-        if time.monotonic() > deadline:
-            raise TimeoutError
-    if declared is not None and size < declared:
-        raise _FailedAttempt(f"the answer is cut off after {size:,} of {declared:,} bytes", kind=ImageError)
-    return b"".join(parts)
-
-
-def _parsed(body: bytes) -> Any:
-    """JSON, or None."""
-    try:
-        return json.loads(body)
-    except (ValueError, RecursionError):
-        return None
-
-
-def _complaint(content: Any) -> str:
-    """What an OpenAI-style error says, to be put after a status; "" for none."""
-    error = content.get("error") if isinstance(content, dict) else None
-    said = error.get("message") if isinstance(error, dict) else error
-    return f' ("{said}")' if isinstance(said, str) and said else ""
-
-
-def _origin(url: str) -> tuple[str, str, int]:
-    """Scheme, host and port; empty for what is no http(s) address."""
-    with suppress(ValueError):
-        parts = urlsplit(url)
-        plain = url.isascii() and url.isprintable() and " " not in url
-        if plain and parts.hostname and parts.scheme in ("http", "https"):
-            return parts.scheme, parts.hostname, parts.port or (443 if parts.scheme == "https" else 80)
-    return "", "", 0
 
 
 def _secret(variable: str) -> str:

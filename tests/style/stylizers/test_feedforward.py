@@ -9,6 +9,7 @@ from PIL import Image
 from stylizer_contract import StylizerContract, pictures
 
 from recsys.errors import ArtifactError, ConfigError, DataError, ImageError
+from style.base import StyleCode
 from style.imagestore import ImageStore
 from style.networks import ConditionalNorm, PaintNetwork
 from style.stylizers.feedforward import FeedForward, FeedForwardConfig, FeedForwardTask
@@ -50,6 +51,14 @@ class TestFeedForward(StylizerContract):
         assert code.arrays["weights"].tolist() == [1, 0]
         again = np.clip(STYLES["day"].astype(int) + np.random.default_rng(0).integers(-3, 4, (40, 40, 3)), 0, 255)
         assert stylizer.encode(again.astype(np.uint8)[None]).arrays["weights"].tolist() == [0, 1]
+
+    def test_codes_mix(self, stylizer, code):
+        """Half of each style lies between both."""
+        other, images = stylizer.encode(STYLES["day"][None]), pictures(1)
+        mixed = StyleCode.mix({code: 0.5, other: 0.5})
+        assert mixed.arrays["weights"].tolist() == [0.5, 0.5]
+        whole = [stylizer.apply(images, c).astype(int) for c in (code, other, mixed)]
+        assert all(np.abs(whole[2] - w).mean() < np.abs(whole[0] - whole[1]).mean() for w in whole[:2])
 
     def test_styles_differ(self, stylizer, code):
         images = pictures(2)

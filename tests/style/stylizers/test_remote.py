@@ -22,7 +22,9 @@ from PIL import Image
 
 from recsys.errors import ConfigError, DataError, ImageError, StylerecError
 from style.base import StyleCode, Stylizer
-from style.stylizers.remote import STYLE_SIDE, Remote, RemoteConfig, Spending, form, mended, retry_after
+from style.stylizers.remote import STYLE_SIDE, Remote, RemoteConfig, mended
+from style.stylizers.remote_http import form, retry_after
+from style.stylizers.spending import Spending
 
 KEY = "sk-do-not-tell-anyone-0123456789"
 VARIABLE = "STYLEREC_TEST_KEY"
