@@ -242,7 +242,7 @@ def matched(values: Array, before: Array, after: Array) -> Array:
     """Values where their quantiles go: piecewise linear between quantiles, shifted as the ends are beyond them.
 
     Example:
-        >>> matched(np.array([-1.0, 0.5, 3.0]), np.array([0.0, 1.0]), np.array([10.0, 30.0])).tolist()
+        >>> matched(np.array([-1.0, 0.5, 3.0]), np.array([0.0, 1.0]), np.array([10.0, 30.0])).round(3).tolist()
         [9.0, 20.0, 32.0]
     """
     rising = before + np.linspace(0, 1e-6, len(before))  # equal quantiles of a flat ground have one place each
