@@ -70,21 +70,35 @@ class Perception:
         with torch.no_grad():
             return self.backbone.features(images, self.content)
 
-    def parts(self, images: Tensor, content: Maps, grams: Maps) -> dict[str, Tensor]:
+    def parts(self, images: Tensor, content: Maps, grams: Maps, *, tiles: int = 1) -> dict[str, Tensor]:
         """The three terms of neural style, (n,) each, layers counting alike.
 
         ``content`` and ``style`` are relative: mean squares of differences over mean squares of the targets, so that
         one weight fits all backbones and styles, and a style of 1 is as far off as no texture at all. ``tv`` is the
-        total variation. Grams are (c, c), or (n, c, c) where each picture has a style of its own.
+        total variation. Grams are (c, c), or (n, c, c) where each picture has a style of its own. With ``tiles`` the
+        style is asked of each of tiles x tiles fields: else a network learns to put all texture into one corner.
         """
         found = self.backbone.features(images, {*self.content, *self.style})
         shown = [content_loss(found[k], content[k]) / _size(content[k].flatten(1)) for k in self.content]
-        painted = [gram_loss(found[k], grams[k]) / _size(grams[k].flatten(-2)) for k in self.style]
+        painted = [_tiled_gram_loss(found[k], grams[k], tiles) / _size(grams[k].flatten(-2)) for k in self.style]
         return {
             "content": torch.stack(shown).mean(dim=0),
             "style": torch.stack(painted).mean(dim=0),
             "tv": total_variation(images),
         }
+
+
+def _tiled_gram_loss(features: Tensor, target: Tensor, tiles: int) -> Tensor:
+    """(n,) mean over the fields of each picture."""
+    if tiles == 1:
+        return gram_loss(features, target)
+    h, w = features.shape[2] // tiles, features.shape[3] // tiles
+    fields = [
+        gram_loss(features[:, :, y * h : (y + 1) * h, x * w : (x + 1) * w], target)
+        for y in range(tiles)
+        for x in range(tiles)
+    ]
+    return torch.stack(fields).mean(dim=0)
 
 
 def _size(values: Tensor) -> Tensor:

@@ -168,7 +168,7 @@ def train(
         ArtifactError: The checkpoint is damaged, or of another task.
         DataError: A loss is not finite.
     """
-    mark = stable_hash([about, {**vars(config), "steps": 0}])
+    mark = stable_hash([about, config.batch, config.size, config.seed])  # how long and how often may change
     step, curve = _resume(task, out, mark)
     held = as_tensor(photos.held_out(config.size), _device(task))
     with progress("train", config.steps) as advance:

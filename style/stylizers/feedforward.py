@@ -29,6 +29,8 @@ MODEL, MANIFEST, FORMAT = "model.safetensors", "model.json", 1
 SIZES: Mapping[str, tuple[int, int]] = {"full": (32, 5), "thin": (16, 3)}
 """Width of the first layer and residual blocks; ``full`` is the paper's."""
 MICRO_BATCH = 4
+RANGE_WEIGHT = 100.0
+"""Of values that leave 0..1."""
 SAME = 8.0
 """Root mean square difference, of 255, of two thumbnails of one style picture: a re-encoded file is the same."""
 
@@ -42,6 +44,7 @@ class FeedForwardConfig:
         content_weight: Of what is shown; see `Perception.parts`.
         style_weight: Of how it is painted.
         tv_weight: Of smoothness.
+        tiles: The style is asked of each of tiles x tiles fields of a picture.
         learning_rate: Adam's.
         backbone: What the losses look through.
         weights: The backbone's file.
@@ -50,8 +53,9 @@ class FeedForwardConfig:
 
     size: str = "thin"
     content_weight: float = 1.0
-    style_weight: float = 10.0
-    tv_weight: float = 1.0
+    style_weight: float = 5.0
+    tv_weight: float = 5.0
+    tiles: int = 3
     learning_rate: float = 2e-3
     backbone: str = "efficientnet-lite0"
     weights: str = ""
@@ -63,6 +67,8 @@ class FeedForwardConfig:
         for name in ("content_weight", "style_weight", "tv_weight"):
             if not 0 <= getattr(self, name) < np.inf:
                 raise ConfigError(f"feedforward: {name} must be >= 0, got {getattr(self, name)}")
+        if not 1 <= self.tiles <= 8:
+            raise ConfigError(f"feedforward: tiles must be in 1..8, got {self.tiles}")
         if not 0 < self.learning_rate < np.inf:
             raise ConfigError(f"feedforward: learning_rate must be > 0, got {self.learning_rate}")
 
@@ -97,12 +103,16 @@ class FeedForwardTask:
         grams = [self.perception.grams(picture) for picture in pictures]
         self.grams = {k: torch.stack([g[k] for g in grams]) for k in grams[0]}
         self.weights = {"content": config.content_weight, "style": config.style_weight, "tv": config.tv_weight}
+        self.weights["range"] = RANGE_WEIGHT
 
     def step(self, photos: Tensor, rng: torch.Generator) -> dict[str, float]:
         """See `style.training.Task`."""
         style = torch.randint(len(self.styles), (len(photos),), generator=rng).to(photos.device)
         photos = photos.contiguous(memory_format=torch.channels_last)
-        parts = self._parts(self.network(photos, self._mix(style)), photos, style)
+        made = self.network(photos, self._mix(style))
+        parts = self._parts(made.clamp(0, 1), photos, style)
+        # what is cut off has no gradient of its own, and would stay black or white for ever
+        parts["range"] = (made - made.clamp(0, 1)).square().flatten(1).mean(dim=1)
         loss = sum((self.weights[k] * v.mean() for k, v in parts.items()), torch.zeros((), device=photos.device))
         self.optimisers["adam"].zero_grad(set_to_none=True)
         torch.autograd.backward(loss)
@@ -115,7 +125,7 @@ class FeedForwardTask:
         found: dict[str, list[float]] = {}
         for number in range(len(self.styles)):
             style = torch.full((len(photos),), number, device=photos.device)
-            parts = self._parts(self.network(photos, self._mix(style)), photos, style)
+            parts = self._parts(self.network(photos, self._mix(style)).clamp(0, 1), photos, style)
             before = self._parts(photos, photos, style)["style"].mean()
             values = {k: float(v.mean()) for k, v in parts.items()}
             values["loss"] = sum(self.weights[k] * v for k, v in values.items())
@@ -142,7 +152,7 @@ class FeedForwardTask:
 
     def _parts(self, made: Tensor, photos: Tensor, style: Tensor) -> dict[str, Tensor]:
         grams = {k: v[style] for k, v in self.grams.items()}
-        return self.perception.parts(made, self.perception.targets(photos), grams)
+        return self.perception.parts(made, self.perception.targets(photos), grams, tiles=self.config.tiles)
 
 
 class FeedForward:

@@ -12,10 +12,11 @@ from recsys.errors import ArtifactError, ConfigError, DataError, ImageError
 from style.base import StyleCode
 from style.imagestore import ImageStore
 from style.networks import ConditionalNorm, PaintNetwork
+from style.perception import Perception, as_tensor
 from style.stylizers.feedforward import FeedForward, FeedForwardConfig, FeedForwardTask
 from style.training import HELD_OUT, Photos, TrainConfig, train
 
-QUICK = FeedForwardConfig(backbone="random", device="cpu", learning_rate=5e-3)
+QUICK = FeedForwardConfig(backbone="random", device="cpu", learning_rate=5e-3, tiles=2)
 STYLES = {"night": pictures(1, (40, 40), seed=9)[0], "day": pictures(1, (40, 40), seed=8)[0]}
 
 
@@ -171,7 +172,27 @@ class TestModelFiles:
             FeedForward()
 
 
-@pytest.mark.parametrize("options", [{"size": "big"}, {"style_weight": -1.0}, {"learning_rate": 0.0}])
+@pytest.mark.parametrize("options", [{"size": "big"}, {"style_weight": -1.0}, {"learning_rate": 0.0}, {"tiles": 0}])
 def test_options_out_of_range_are_refused(options):
     with pytest.raises(ConfigError, match="feedforward: "):
         FeedForwardConfig(**options)
+
+
+def test_tiles_ask_the_style_of_every_field():
+    """All texture in one corner has the Gram matrix of the whole, and none of its fields has."""
+    perception = Perception.of("random", device="cpu")
+    even = as_tensor(pictures(1, (64, 64), seed=3))
+    corner = torch.full_like(even, 0.5)
+    corner[:, :, :32, :32] = even[:, :, :32, :32]
+    grams, content = perception.grams(even), perception.targets(even)
+    whole, tiled = (perception.parts(corner, content, grams, tiles=t)["style"].item() for t in (1, 2))
+    assert tiled > whole
+    alone = [
+        perception.parts(even[:, :, y : y + 32, x : x + 32], perception.targets(even[:, :, :32, :32]), grams)["style"]
+        for y in (0, 32)
+        for x in (0, 32)
+    ]
+    # fields of the picture's activations, not of the picture: borders differ
+    assert perception.parts(even, content, grams, tiles=2)["style"].item() == pytest.approx(
+        torch.stack(alone).mean().item(), rel=0.35
+    )
