@@ -28,8 +28,25 @@ def sliced_wasserstein(first: npt.NDArray[np.uint8], second: npt.NDArray[np.uint
     # Three at right angles each: their squares add up exactly, so few directions do.
     directions = np.concatenate([np.linalg.qr(rng.normal(size=(3, 3)))[0] for _ in range(ROTATIONS)])
     level = (np.arange(PIXELS) + 0.5) / PIXELS
-    a, b = (np.quantile(directions @ colours(p), level, axis=1) for p in (first, second))
+    a, b = (quantiles(directions @ colours(p), level) for p in (first, second))
     return float(np.sqrt(np.mean((a - b) ** 2)))
+
+
+def quantiles(points: npt.NDArray[np.float64], level: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    """(len(level), d) quantiles, at levels 0..1, of each axis of (d, n) points.
+
+    By sorting: numpy's own selects, which takes minutes where most values are equal, as on a white ground.
+
+    Example:
+        >>> quantiles(np.array([[2.0, 0.0, 1.0]]), np.array([0.0, 0.25, 1.0])).tolist()
+        [[0.0], [0.5], [2.0]]
+    """
+    ordered = np.sort(points, axis=1)
+    place = np.asarray(level) * (points.shape[1] - 1)
+    below = np.minimum(place.astype(np.int64), points.shape[1] - 1)
+    above = np.minimum(below + 1, points.shape[1] - 1)
+    found: npt.NDArray[np.float64] = ordered[:, below] + (ordered[:, above] - ordered[:, below]) * (place - below)
+    return found.T
 
 
 def colours(image: npt.NDArray[np.uint8], most: int = PIXELS) -> npt.NDArray[np.float64]:

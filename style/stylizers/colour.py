@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from style.base import Images, StyleCode, StylizerSpec
-from style.distance import colours
+from style.distance import colours, quantiles
 from style.lab import lab_to_rgb, linear_to_srgb, rgb_to_lab, srgb_to_linear
 from style.stylizers.table import GRID, Picture, apply_table, grid_colours
 
@@ -166,7 +166,7 @@ class HistogramColour(ColourTransfer):
 
     def describe(self, points: Array) -> Arrays:
         """(LEVELS, 3) quantiles of each axis."""
-        return {"quantiles": quantiles(points, self.LEVELS)}
+        return {"quantiles": quantiles(points, _levels(self.LEVELS))}
 
     def move(self, nodes: Array, points: Array, own: Arrays, target: Arrays) -> Array:
         """Axis by axis."""
@@ -194,7 +194,7 @@ class OptimalTransportColour(ColourTransfer):
 
     def describe(self, points: Array) -> Arrays:
         """(ROTATIONS, LEVELS, 3) quantiles along the axes of each rotation."""
-        return {"quantiles": np.stack([quantiles(r @ points, self.LEVELS) for r in rotations(self.ROTATIONS)])}
+        return {"quantiles": np.stack([quantiles(r @ points, _levels(self.LEVELS)) for r in rotations(self.ROTATIONS)])}
 
     def move(self, nodes: Array, points: Array, own: Arrays, target: Arrays) -> Array:
         """Nodes are carried along by the same one-dimensional maps as the sample."""
@@ -202,7 +202,7 @@ class OptimalTransportColour(ColourTransfer):
         for _ in range(self.ROUNDS):
             for rotation, after in zip(rotations(self.ROTATIONS), target["quantiles"], strict=True):
                 turned, followers = rotation @ moved, rotation @ along
-                before = quantiles(turned, self.LEVELS)
+                before = quantiles(turned, _levels(self.LEVELS))
                 for axis in range(3):
                     turned[axis] = matched(turned[axis], before[:, axis], after[:, axis])
                     followers[axis] = matched(followers[axis], before[:, axis], after[:, axis])
@@ -228,14 +228,9 @@ def linear_map(source: Array, target: Array, *, gain: float = GAIN) -> Array:
     return np.asarray((directions * np.clip(gains, 1 / gain, gain)) @ directions.T)
 
 
-def quantiles(points: Array, levels: int) -> Array:
-    """(levels, d) quantiles of each axis of (d, n) points, from the least to the largest.
-
-    Example:
-        >>> quantiles(np.array([[0.0, 1.0, 2.0]]), 3).tolist()
-        [[0.0], [1.0], [2.0]]
-    """
-    return np.asarray(np.quantile(points, np.linspace(0, 1, levels), axis=1))
+def _levels(n: int) -> Array:
+    """From the least to the largest value."""
+    return np.linspace(0, 1, n)
 
 
 def matched(values: Array, before: Array, after: Array) -> Array:
