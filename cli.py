@@ -17,6 +17,7 @@ RUN = click.argument("run", type=PATH)
 OUT = click.option("--out", type=PATH, help="Study folder; default runs/<name of the study file>.")
 MODEL = click.option("--model", default="hybrid", show_default=True, help="Which fitted model.")
 K = click.option("-k", type=click.IntRange(min=1), default=10, show_default=True, help="List length.")
+TRAINABLE = ("feedforward",)
 JUDGE = "By lists over all items, or by the mean of lists of warm and of cold items alone."
 JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON instead of a table.")
 
@@ -319,9 +320,16 @@ def transfer(
 
 
 @style.command()
-@click.argument("kind", type=click.Choice(["feedforward"]))
+@click.argument("kind", type=click.Choice(TRAINABLE))
 @click.argument("photos", type=PATH)
-@click.option("--style", "styles", multiple=True, required=True, type=PATH, help="A style image; repeatable.")
+@click.option(
+    "--style",
+    "styles",
+    multiple=True,
+    required=True,
+    type=PATH,
+    help="A style image, or a folder or zip of them; repeatable.",
+)
 @click.option("--out", type=PATH, required=True, help="Folder to write to; goes on with what is there.")
 @click.option("--steps", type=click.IntRange(min=1), default=1000, show_default=True, help="Batches at most.")
 @click.option("--batch", type=click.IntRange(min=1), default=4, show_default=True, help="Photos in one.")
@@ -330,17 +338,26 @@ def transfer(
 @click.option("--patience", type=click.IntRange(min=0), default=0, show_default=True, help="Checks without a new best.")
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Of everything random.")
 @click.option("--set", "pairs", multiple=True, help="An option of the kind, as in `--set size=full`; repeatable.")
+@click.option("--tensorboard", is_flag=True, help="Also write what TensorBoard shows; needs the extra track.")
 @JSON
 @example("stylerec style train feedforward photos/ --style night.jpg --out models/night")
 def train(
-    kind: str, photos: Path, styles: tuple[Path, ...], out: Path, pairs: tuple[str, ...], as_json: bool, **how: int
+    kind: str,
+    photos: Path,
+    styles: tuple[Path, ...],
+    out: Path,
+    pairs: tuple[str, ...],
+    tensorboard: bool,
+    as_json: bool,
+    **how: int,
 ) -> None:
     """Train a stylizer on your own photos, with a sample sheet; a training that was cut off goes on bit for bit."""
     from study.training import options_from, train_style
     from style.training import TrainConfig
 
-    options = options_from(pairs)
-    show(train_style(kind, photos, styles, out, config=TrainConfig(**how), options=options, say=tell), as_json)
+    options, config = options_from(pairs), TrainConfig(**how)
+    rows = train_style(kind, photos, styles, out, config=config, options=options, tensorboard=tensorboard, say=tell)
+    show(rows, as_json)
 
 
 @style.command()

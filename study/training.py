@@ -3,20 +3,41 @@
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from recsys.config import from_mapping, to_mapping
 from recsys.errors import ConfigError, ImageError, unknown_name
+from recsys.extras import require
 from recsys.files import file_hash
-from style.base import Images
-from style.images import decode
 from style.imagestore import ImageStore
-from style.stylizers.feedforward import FeedForwardConfig, FeedForwardTask, names_of
-from style.training import Photos, TrainConfig, train
+from style.stylizers.feedforward import FeedForwardConfig, FeedForwardTask
+from style.training import Photos, Task, TrainConfig, train
 
-KINDS = ("feedforward",)
+
+@dataclass(frozen=True)
+class Trainable:
+    """A kind of stylizer that is trained.
+
+    Attributes:
+        config: Dataclass of its options.
+        make: (options, style pictures, seed) → what is trained.
+    """
+
+    config: type
+    make: Callable[[Any, Photos, int], Task]
+
+
+def _feedforward(config: FeedForwardConfig, styles: Photos, seed: int) -> Task:
+    pictures = [styles.whole(name) for name in styles.names]
+    return FeedForwardTask(config, dict(zip(styles.names, pictures, strict=True)), seed=seed)
+
+
+KINDS: Mapping[str, Trainable] = {"feedforward": Trainable(FeedForwardConfig, _feedforward)}
 
 
 def train_style(
@@ -27,17 +48,19 @@ def train_style(
     *,
     config: TrainConfig,
     options: Mapping[str, Any],
+    tensorboard: bool = False,
     say: Callable[[str], None] = print,
 ) -> list[dict[str, float]]:
     """Train, or go on with a training, and write what the stylizer reads; the judgements.
 
     Args:
-        kind: What to train.
+        kind: What to train, one of `KINDS`.
         photos: A folder or zip.
-        styles: Style images.
+        styles: Style images, or folders or zips of them.
         out: Folder to write to.
         config: How long and on what.
         options: The kind's own.
+        tensorboard: Also write the judgements where TensorBoard reads them, into ``out``.
         say: Told of each judgement.
 
     Raises:
@@ -45,28 +68,69 @@ def train_style(
         ConfigError: An unknown kind or option, or no style image.
         DataError: Too few photos, or the training diverged.
         ImageError: A style image cannot be read.
+        MissingExtraError: TensorBoard is asked for and not installed.
     """
     if kind not in KINDS:
         raise ConfigError(unknown_name("kind of stylizer to train", kind, KINDS))
-    settings = from_mapping(FeedForwardConfig, options, where=kind)
-    pictures = {name: _picture(path) for name, path in zip(names_of(styles), styles, strict=True)}
-    about: dict[str, Any] = {"kind": kind, "options": to_mapping(settings), "styles": [file_hash(p) for p in styles]}
-    with ImageStore.open(photos) as store:
-        chosen = Photos.of(store, seed=config.seed)
-        about["photos"] = len(chosen.names)
-        task = FeedForwardTask(settings, pictures, seed=config.seed)
-        curve = train(task, chosen, config, out, about=about, say=say)
-    task.export(out, {**about, "training": to_mapping(config), "judged": curve[-1] if curve else {}})
+    settings: Any = from_mapping(KINDS[kind].config, options, where=kind)
+    with ExitStack() as stack:
+        chosen = Photos.of(stack.enter_context(ImageStore.open(photos)), seed=config.seed)
+        pictures = styles_from(styles, stack)
+        task = KINDS[kind].make(settings, pictures, config.seed)
+        about: dict[str, Any] = {"kind": kind, "options": to_mapping(settings), "photos": len(chosen.names)}
+        about["styles"] = [file_hash(p) if p.is_file() else list(pictures.names) for p in styles]
+        track = stack.enter_context(board(out)) if tensorboard else silent
+        curve = train(task, chosen, config, out, about=about, say=say, track=track)
+        task.export(out, {**about, "training": to_mapping(config), "judged": curve[-1] if curve else {}})
     return curve
 
 
-def _picture(path: Path) -> Images:
-    try:
-        return decode(path.read_bytes()).pixels
-    except FileNotFoundError as error:
-        raise ImageError(f"style image {path} does not exist") from error
-    except ImageError as error:
-        raise ImageError(f"style image {path}: {error}") from error
+def silent(step: int, values: Mapping[str, float]) -> None:
+    """Tracks nothing."""
+
+
+@contextmanager
+def board(out: Path) -> Iterator[Callable[[int, Mapping[str, float]], None]]:
+    """What writes judgements as TensorBoard events into ``out``.
+
+    Raises:
+        MissingExtraError: TensorBoard is not installed.
+    """
+    require("tensorboard", extra="track")
+    from torch.utils.tensorboard import SummaryWriter
+
+    with SummaryWriter(str(out)) as writer:
+
+        def track(step: int, values: Mapping[str, float]) -> None:
+            for name, value in values.items():
+                writer.add_scalar(name, value, step)
+
+        yield track
+
+
+def styles_from(paths: Sequence[Path], stack: ExitStack) -> Photos:
+    """The style pictures that files, folders and zips hold, by distinct names; none is held out.
+
+    Raises:
+        ConfigError: There is none.
+        ImageError: One does not exist.
+    """
+    found: dict[str, Callable[[], bytes]] = {}
+    for path in paths:
+        parts: list[tuple[str, Callable[[], bytes]]]
+        if path.is_dir() or path.suffix.lower() == ".zip":
+            store = stack.enter_context(ImageStore.open(path))
+            parts = [(Path(name).stem, partial(store.read, name)) for name in sorted(store.names())]
+        elif path.is_file():
+            parts = [(path.stem, path.read_bytes)]
+        else:
+            raise ImageError(f"style image {path} does not exist")
+        for name, read in parts:
+            same = sum(n == name or n.startswith(f"{name}-") for n in found)
+            found[name if not same else f"{name}-{same + 1}"] = read
+    if not found:
+        raise ConfigError("give at least one style image, or a folder that holds some")
+    return Photos(list(found), lambda name: found[name](), held=0)
 
 
 def options_from(pairs: Sequence[str]) -> dict[str, Any]:

@@ -79,6 +79,10 @@ class Task(Protocol):
         """The photos as made, one (n, 3, s, s) a style."""
         ...
 
+    def export(self, out: Path, about: Mapping[str, Any]) -> None:
+        """Write what the stylizer reads; see `style.trained.write_model`."""
+        ...
+
 
 @dataclass(frozen=True, eq=False)
 class Photos:
@@ -87,10 +91,12 @@ class Photos:
     Attributes:
         names: Their names in the store, shuffled once.
         read: Name → bytes.
+        held: The first so many are judged and never trained on.
     """
 
     names: Sequence[str]
     read: Callable[[str], bytes]
+    held: int = HELD_OUT
 
     @classmethod
     def of(cls, store: ImageStore, *, seed: int = 0) -> Photos:
@@ -106,7 +112,7 @@ class Photos:
 
     def batch(self, step: int, config: TrainConfig) -> Images:
         """(batch, size, size, 3) of a step: photos epoch by epoch, each cropped and flipped anew."""
-        pool = np.arange(HELD_OUT, len(self.names))
+        pool = np.arange(self.held, len(self.names))
         places = range(step * config.batch, (step + 1) * config.batch)
         passes = {p // len(pool) for p in places}
         epochs = {e: np.random.default_rng([config.seed, 1, e]).permutation(pool) for e in passes}
@@ -114,16 +120,29 @@ class Photos:
         rngs = [np.random.default_rng([config.seed, 2, p]) for p in places]
         return np.stack(list(cpu_pool().map(lambda i, rng: self._crop(i, config.size, rng), chosen, rngs)))
 
-    def held_out(self, size: int) -> Images:
-        """(8, size, size, 3) centre squares of the photos that are never trained on."""
-        return np.stack([self._crop(i, size, None) for i in range(HELD_OUT)])
+    def draw(self, rng: torch.Generator, n: int, size: int) -> Images:
+        """(n, size, size, 3) crops of photos drawn with replacement, none of them held out."""
+        chance = np.random.default_rng(int(torch.randint(2**62, (), generator=rng)))
+        chosen = chance.integers(self.held, len(self.names), n)
+        return np.stack(list(cpu_pool().map(lambda i, r: self._crop(int(i), size, r), chosen, chance.spawn(n))))
 
-    def _crop(self, index: int, size: int, rng: np.random.Generator | None) -> Images:
-        name = self.names[index]
+    def held_out(self, size: int) -> Images:
+        """(held, size, size, 3) centre squares of the photos that are never trained on."""
+        return np.stack([self._crop(i, size, None) for i in range(self.held)])
+
+    def whole(self, name: str) -> Images:
+        """(h, w, 3) one photo.
+
+        Raises:
+            ImageError: It cannot be read.
+        """
         try:
-            pixels = decode(self.read(name)).pixels
+            return decode(self.read(name)).pixels
         except ImageError as error:
             raise ImageError(f"{name}: {error}; take it out of the training photos") from error
+
+    def _crop(self, index: int, size: int, rng: np.random.Generator | None) -> Images:
+        pixels = self.whole(self.names[index])
         h, w = pixels.shape[:2]
         share = 1.0 if rng is None else rng.uniform(0.7, 1.0)
         side = max(1, round(min(h, w) * share))

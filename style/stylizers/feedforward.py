@@ -6,7 +6,7 @@ conditional instance normalisation of Dumoulin, Shlens, Kudlur (2017), so that o
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,18 +14,15 @@ from typing import Any
 import numpy as np
 import torch
 from PIL import Image
-from safetensors import SafetensorError
-from safetensors.torch import load, save
 from torch import Tensor, nn
 
-from recsys.errors import ArtifactError, ConfigError
-from recsys.files import file_hash, read_json, write_bytes, write_json
+from recsys.errors import ConfigError
 from style.base import Images, StyleCode, StylizerSpec
 from style.encoders.trunk import choose_device
 from style.networks import PaintNetwork
 from style.perception import Perception, as_tensor, enlarged, resized
+from style.trained import damaged, fingerprint, read_model, write_model
 
-MODEL, MANIFEST, FORMAT = "model.safetensors", "model.json", 1
 SIZES: Mapping[str, tuple[int, int]] = {"full": (32, 5), "thin": (16, 3)}
 """Width of the first layer and residual blocks; ``full`` is the paper's."""
 MICRO_BATCH = 4
@@ -142,10 +139,9 @@ class FeedForwardTask:
 
     def export(self, out: Path, about: Mapping[str, Any]) -> None:
         """Write what `FeedForward` reads."""
-        write_bytes(out / MODEL, save({k: v.cpu().contiguous() for k, v in self.network.state_dict().items()}))
         styles = [{"name": n, "thumbnail": thumbnail(s).round(1).tolist()} for n, s in self.styles.items()]
-        manifest = {"format": FORMAT, "kind": "feedforward", "size": self.config.size, "styles": styles}
-        write_json(out / MANIFEST, {**manifest, "sha256": file_hash(out / MODEL), "about": dict(about)})
+        facts = {"size": self.config.size, "styles": styles, "about": dict(about)}
+        write_model(out, "feedforward", self.network.state_dict(), facts)
 
     def _mix(self, style: Tensor) -> Tensor:
         return nn.functional.one_hot(style, len(self.styles)).float()
@@ -176,11 +172,6 @@ class FeedForward:
     )
 
     def __init__(self, model: str = "", *, side: int = 1024, device: str = "auto") -> None:
-        if not model:
-            raise ConfigError(
-                'feedforward: give the folder of a trained model, options = { model = "…" }; '
-                "`stylerec style train feedforward` makes one"
-            )
         if side < 16:
             raise ConfigError(f"feedforward: side must be >= 16, got {side}")
         self.manifest, self.network = _loaded(Path(model))
@@ -194,10 +185,7 @@ class FeedForward:
         Raises:
             ArtifactError: They are not there.
         """
-        path = Path(str(options.get("model", ""))) / MANIFEST
-        if not path.is_file():
-            raise ArtifactError(f"{path} does not exist; train a model with `stylerec style train feedforward`")
-        return file_hash(path)
+        return fingerprint(options, "feedforward")
 
     @property
     def styles(self) -> tuple[str, ...]:
@@ -244,29 +232,10 @@ def thumbnail(image: Images) -> np.ndarray[Any, np.dtype[np.float64]]:
 
 
 def _loaded(folder: Path) -> tuple[dict[str, Any], PaintNetwork]:
-    manifest = read_json(folder / MANIFEST)
-    kind = manifest.get("kind") if isinstance(manifest, dict) else None
-    if kind != "feedforward" or manifest.get("format") != FORMAT:
-        raise ArtifactError(f"{folder} holds no feedforward model of format {FORMAT}; train it again")
+    manifest, tensors = read_model(folder, "feedforward")
     try:
-        if file_hash(folder / MODEL) != manifest["sha256"]:
-            raise ArtifactError(f"{folder / MODEL} was changed after it was written; train it again")
         network = PaintNetwork(len(manifest["styles"]), *SIZES[manifest["size"]])
-        network.load_state_dict(load((folder / MODEL).read_bytes()))
-    except (KeyError, TypeError, RuntimeError, SafetensorError, FileNotFoundError) as error:
-        raise ArtifactError(f"{folder} is damaged ({error}); train it again") from error
+        network.load_state_dict(tensors)
+    except (KeyError, TypeError, RuntimeError) as error:
+        raise damaged(folder, error) from error
     return manifest, network
-
-
-def names_of(paths: Sequence[Path]) -> list[str]:
-    """Distinct names of style images: their files', without endings.
-
-    Example:
-        >>> names_of([Path("a/night.jpg"), Path("b/night.png")])
-        ['night', 'night-2']
-    """
-    found: list[str] = []
-    for path in paths:
-        same = sum(n == path.stem or n.startswith(f"{path.stem}-") for n in found)
-        found.append(path.stem if not same else f"{path.stem}-{same + 1}")
-    return found
