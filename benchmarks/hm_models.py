@@ -14,8 +14,9 @@ search. At every cut it is fitted on train and judged by what came after:
 
 "only unseen" is the trick that a pool of bought articles invites: such lists, drawn from articles that are known to be
 bought later, beside `full` lists of a pool that leaks in the same way. Ensembles weigh their members, each with its own
-tuned options, on the latest fifth of train. The peer irspack is compared where it can be imported:
-pip install --target peers --no-deps irspack 'fastprogress==1.0.5', then PYTHONPATH=peers.
+tuned options, on the latest fifth of train, and are told how many days the later choices span. The peer irspack is
+compared where it can be imported: pip install --target peers --no-deps irspack 'fastprogress==1.0.5', then
+PYTHONPATH=peers.
 """
 
 from __future__ import annotations
@@ -293,7 +294,9 @@ def one_cut(
         seconds[name] = time.perf_counter() - start
     if all(name in best for name in MEMBERS):
         start = time.perf_counter()
-        ensemble = Ensemble(members=tuple(Member(best[n].fitted.model, to_mapping(best[n])) for n in MEMBERS))
+        members = tuple(Member(best[n].fitted.model, to_mapping(best[n])) for n in MEMBERS)
+        times = parts.test.frame["timestamp"]
+        ensemble = Ensemble(members, horizon_days=float((times.max() - times.min()).days + 1))
         with silenced():
             made = ensemble.fit(data)
         fitted[ModelKey.of(ENSEMBLE)], seconds[ENSEMBLE] = made, time.perf_counter() - start

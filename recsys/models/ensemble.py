@@ -2,12 +2,12 @@
 
 A model that knows what sells says nothing of what is new, and the other way round. So weights are tuned on
 held-out interactions for items with a past and for items without apart, and an offset then sets the two halves
-against each other such that lists hold as large a share of new items as people chose.
+against each other such that lists hold as large a share of new items as people will choose.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar, Literal, Self
 
@@ -23,6 +23,7 @@ from recsys.errors import ConfigError, DataError
 from recsys.explain.contributions import ANYTHING, ITSELF, Contributions, Explainable, Question, merged, shift
 from recsys.models.base import Scores
 from recsys.models.blending import BLENDS, spread, tuned_weights
+from recsys.models.calibration import cold_offset, expected_cold_share
 from recsys.models.fitted import Arrays, FittedModel, Similarity, as_seen, fitted_base
 from recsys.models.validation import Holdout
 from recsys.registry import component
@@ -180,8 +181,10 @@ class Ensemble:
         members: The models.
         blend: ``weighted`` adds scores, standardised a user; ``reciprocal-rank`` adds 1 / (60 + rank).
         weights: One a member, for warm and cold items alike; () tunes them on held-out interactions.
-        validation: The latest share of the interactions, held out to tune weights and the cold items' offset; 0, with
-            ``weights`` given, leaves the offset at 0.
+        validation: The latest share of the interactions: weights are tuned on it, and the ages of its items say how
+            many cold ones lists should hold; 0, with ``weights`` given, leaves the cold items' offset at 0.
+        horizon_days: How long lists will be shown before the next fit: the longer, the more of what is bought is new.
+            0: as long as the validation took.
 
     Example:
         >>> Ensemble(members=(Member("popularity"), Member("als")), weights=(0.5,))
@@ -195,6 +198,7 @@ class Ensemble:
     blend: Literal["weighted", "reciprocal-rank"] = "weighted"
     weights: tuple[float, ...] = ()
     validation: float = 0.2
+    horizon_days: float = 0.0
 
     def __post_init__(self) -> None:
         if not self.members:
@@ -203,6 +207,8 @@ class Ensemble:
             raise ConfigError(f"blend must be one of {', '.join(BLENDS)}, got {self.blend!r}")
         if not 0 <= self.validation < 1:
             raise ConfigError(f"validation must be in [0, 1), got {self.validation}")
+        if not 0 <= self.horizon_days < np.inf:
+            raise ConfigError(f"horizon_days must be >= 0, got {self.horizon_days}; 0 takes the validation's")
         if self.weights and len(self.weights) != len(self.members):
             raise ConfigError(
                 f"weights must be one a member ({len(self.members)}), got {len(self.weights)}; omit them to tune them"
@@ -221,13 +227,23 @@ class Ensemble:
         return needs[max(needs.index(member.make().uses_features) for member in self.members)]
 
     def fit(self, dataset: Dataset) -> FittedEnsemble:
-        """Rehearse on the past to weigh the members, then fit them on everything.
+        """Rehearse on the past to weigh the members, fit them on everything, and place the cold items.
 
         Raises:
             DataError: A member refuses the dataset, or the validation finds no timestamps or too little.
         """
-        weights, offset = self._weighed(dataset) if self.validation else (self._given(), 0.0)
-        return self._blended(dataset, self._fit_members(dataset), weights, offset)
+        weights = self._given() if self.weights else self._tuned(dataset)
+        fitted = FittedEnsemble(
+            **fitted_base(self, dataset),
+            members=self._fit_members(dataset),
+            weights=weights,
+            offset=np.zeros(1, np.float32),
+            warm=dataset.is_warm,
+        )
+        if not self.validation:
+            return fitted
+        offset = cold_offset(fitted, dataset, expected_cold_share(dataset, self.horizon_days, recent=self.validation))
+        return replace(fitted, offset=np.array([offset], np.float32))
 
     def _fit_members(self, dataset: Dataset) -> tuple[FittedModel, ...]:
         return tuple(member.make().fit(dataset) for member in self.members)
@@ -236,23 +252,7 @@ class Ensemble:
         weights = np.asarray(self.weights, np.float64) / max(self.weights)
         return np.tile(weights / weights.sum(), (2, 1)).astype(np.float32)
 
-    def _weighed(self, dataset: Dataset) -> tuple[Scores, float]:
+    def _tuned(self, dataset: Dataset) -> Scores:
         holdout = Holdout.of(dataset, self.validation)
         members = self._fit_members(holdout.past)
-        if self.weights:
-            weights = self._given()
-        else:
-            weights = tuned_weights([m._score_block for m in members], holdout, BLENDS[self.blend])
-        rehearsed = self._blended(holdout.past, members, weights, 0.0)
-        return weights, holdout.cold_offset(rehearsed)
-
-    def _blended(
-        self, dataset: Dataset, members: Sequence[FittedModel], weights: Scores, offset: float
-    ) -> FittedEnsemble:
-        return FittedEnsemble(
-            **fitted_base(self, dataset),
-            members=tuple(members),
-            weights=weights,
-            offset=np.array([offset], np.float32),
-            warm=dataset.is_warm,
-        )
+        return tuned_weights([m._score_block for m in members], holdout, BLENDS[self.blend])

@@ -14,11 +14,12 @@ log(1 + weight).
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Literal
 
 import numpy as np
+import numpy.typing as npt
 import scipy.sparse as sp
 import torch
 
@@ -27,11 +28,8 @@ from recsys.data.features import FeatureTable
 from recsys.errors import ConfigError, DataError, unknown_name
 from recsys.models.bags import Bag
 from recsys.models.base import Scores
-from recsys.models.blocks import (
-    BlockTransform,
-    check_block_options,
-    fit_transforms,
-)
+from recsys.models.blocks import BlockTransform, check_block_options, fit_transforms
+from recsys.models.calibration import cold_offset, expected_cold_share
 from recsys.models.crew import one_thread
 from recsys.models.fitted_hybrid import FittedHybrid, fitted_hybrid, history_of
 from recsys.models.losses import LOSSES
@@ -93,8 +91,11 @@ class HybridModel:
             AMX, most GPUs). Vectors, losses and sums stay float32.
         kos_k: ``warp-kos``: which of the drawn positives is learned from, 1 the best.
         kos_n: ``warp-kos``: positives drawn.
-        validation: Latest share of the interactions that a rehearsal is judged by; it finds the number of epochs and
-            how cold items stand against warm ones. Then the model is fitted on everything. 0 goes without.
+        validation: Latest share of the interactions that a rehearsal is judged by; it finds the number of epochs. Then
+            the model is fitted on everything, and the ages of the share's items say how many cold ones lists should
+            hold. 0 goes without either.
+        horizon_days: How long lists will be shown before the next fit: the longer, the more of what is bought is new.
+            0: as long as the validation took.
         patience: The rehearsal ends when its NDCG@20 has not risen for so many epochs.
         device: ``auto`` is a GPU where there is one.
         seed: Of everything random. On the CPU the result does not depend on the number of threads.
@@ -132,6 +133,7 @@ class HybridModel:
     kos_k: int = 1
     kos_n: int = 3
     validation: float = 0.0
+    horizon_days: float = 0.0
     patience: int = 3
     device: Literal["auto", "cpu", "cuda"] = "auto"
     seed: int = 0
@@ -152,6 +154,8 @@ class HybridModel:
             raise ConfigError(f"id_dropout must be in [0, 1], got {self.id_dropout}")
         if not 0 <= self.validation < 1:
             raise ConfigError(f"validation must be in [0, 1), got {self.validation}; 0 goes without")
+        if not 0 <= self.horizon_days < np.inf:
+            raise ConfigError(f"horizon_days must be >= 0, got {self.horizon_days}; 0 takes the validation's")
         check_block_options(self.weights, self.max_dims, self.whitening)
 
     def fit(self, dataset: Dataset) -> FittedHybrid:
@@ -162,25 +166,21 @@ class HybridModel:
             DataError: A named block is missing, no interaction has a positive weight, the loss diverged, or
                 ``validation`` meets a missing timestamp or leaves too little.
         """
-        epochs, offset = self._rehearse(dataset) if self.validation else (self.epochs, 0.0)
+        epochs = self._rehearse(dataset) if self.validation else self.epochs
         learned = self.prepare(dataset)
-        losses = learned.trainer.run(epochs)
-        return self.finish(dataset, learned, losses, offset=offset)
+        fitted = self.finish(dataset, learned, learned.trainer.run(epochs))
+        if not self.validation or not learned.item_transforms:
+            return fitted
+        share = expected_cold_share(dataset, self.horizon_days, recent=self.validation)
+        return self.finish(dataset, learned, fitted.losses, offset=cold_offset(fitted, dataset, share))
 
-    def _rehearse(self, dataset: Dataset) -> tuple[int, float]:
-        """The number of epochs after which lists of the latest interactions were best, and the cold items' offset."""
+    def _rehearse(self, dataset: Dataset) -> int:
+        """The number of epochs after which lists of the latest interactions were best."""
         holdout = Holdout.of(dataset, self.validation)
         learned = self.prepare(holdout.past)
-        offsets = list[float]()
-
-        def judge() -> float:
-            fitted = self.finish(holdout.past, learned, [])
-            offsets.append(holdout.cold_offset(fitted) if learned.item_transforms else 0.0)
-            return holdout.ndcg(fitted)
-
-        watch = Patience(judge, self.patience)
+        watch = Patience(lambda: holdout.ndcg(self.finish(holdout.past, learned, [])), self.patience)
         learned.trainer.run(self.epochs, watch)
-        return watch.best_epoch, offsets[watch.best_epoch - 1]
+        return watch.best_epoch
 
     def prepare(self, dataset: Dataset) -> Learned:
         """Everything up to the first step: what variants of this model may change before they train.
@@ -203,7 +203,7 @@ class HybridModel:
         return Learned(trainer, warm, user_transforms, item_transforms)
 
     def finish(
-        self, dataset: Dataset, learned: Learned, losses: Sequence[float], *, offset: float = 0.0, config: Any = None
+        self, dataset: Dataset, learned: Learned, losses: npt.ArrayLike, *, offset: float = 0.0, config: Any = None
     ) -> FittedHybrid:
         """The fitted model of a training, with ``offset`` added to cold items' biases, under another ``config``."""
         trainer = learned.trainer

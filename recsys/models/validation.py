@@ -1,4 +1,4 @@
-"""What a model learns of itself from held-out interactions: when to stop, where cold items stand among warm ones."""
+"""What a model learns of itself from held-out interactions: how good its lists are, and when to stop."""
 
 from __future__ import annotations
 
@@ -109,25 +109,6 @@ class Holdout:
         discount = 1 / np.log2(np.arange(2, K + 2))
         ideal = np.concatenate([[0], np.cumsum(discount)])[np.minimum(np.bincount(owner), K)]
         return float(((chosen * discount).sum(axis=1) / ideal).mean())
-
-    def cold_offset(self, fitted: Lister) -> float:
-        """What to add to every cold item's score, so that lists hold as large a share of cold items as was chosen.
-
-        Within the warm and within the cold items nothing changes order: each cold item of a list has one warm rival
-        that it must beat, and the offset is the quantile of what they lack.
-        """
-        warm = self.past.is_warm
-        (_, hot), (_, cold) = (fitted.top_items(self.users, k=K, allowed=mask) for mask in (warm, ~warm))
-        # The j-th cold item enters a list of K when it beats the (K + 1 - j)-th warm one.
-        with np.errstate(invalid="ignore"):
-            entry = (hot[:, ::-1] - cold).ravel()
-        entry = np.sort(entry[~np.isnan(entry)])
-        open_to_both = np.isfinite(entry)  # the others enter, or stay out, whatever the offset
-        if not open_to_both.any():
-            return 0.0
-        wanted = round(self.cold_share * len(entry)) - 1
-        first, last = np.flatnonzero(open_to_both)[[0, -1]]
-        return float(entry[min(max(wanted, first), last)])
 
 
 @dataclass

@@ -1,4 +1,4 @@
-"""Oracles: a loop over users, and lists in which cold items are counted."""
+"""Oracle: a loop over users."""
 
 import dataclasses
 
@@ -55,42 +55,11 @@ def test_ndcg_equals_a_loop(data):
     assert held.ndcg(table) == pytest.approx(np.mean(expected), abs=1e-12)
 
 
-@pytest.mark.parametrize("shift", [-8.0, 0.0, 8.0])
-def test_with_the_offset_lists_hold_as_many_cold_items_as_were_chosen(shift):
-    data = shop(n_users=300, n_items=400)
-    rng = np.random.default_rng(0)
-    late = data.timestamp >= np.sort(data.timestamp)[int(len(data.timestamp) * 0.75)]
-    item = np.where(late & (rng.random(len(late)) < 0.3), rng.integers(30, 400, len(late)), data.item_idx)
-    data = dataclasses.replace(data, item_idx=item)  # three in ten later choices are of new items
-    held = Holdout.of(data, 0.25)
-    warm = held.past.is_warm
-    scores = rng.normal(size=(300, 400)) + np.where(warm, 0, shift)
-    offset = held.cold_offset(Table(held.past, scores))
-    lists, _ = Table(held.past, scores + np.where(warm, 0, offset)).top_items(held.users, k=K)
-    share = (~warm[lists[lists >= 0]]).mean()
-    assert held.cold_share > 0.2
-    assert share == pytest.approx(held.cold_share, abs=0.02)  # one list in twenty is a step of .05 for one user
-
-
 def test_too_little_is_refused(data):
     with pytest.raises(DataError, match="leaves nothing"):
         Holdout.of(data, 0.999)
     with pytest.raises(DataError, match="no timestamp"):
         Holdout.of(dataclasses.replace(data, timestamp=np.full_like(data.timestamp, "NaT")), 0.2)
-
-
-def test_where_there_are_too_few_cold_items_the_offset_is_no_larger_than_it_takes_to_list_them_all():
-    data = shop(n_users=40, n_items=32)  # items 30 and 31 are cold
-    late = data.timestamp >= np.sort(data.timestamp)[int(len(data.timestamp) * 0.75)]
-    item = np.where(late, 30 + np.arange(len(late)) % 2, data.item_idx)
-    data = dataclasses.replace(data, item_idx=item)
-    held = Holdout.of(data, 0.25)
-    assert held.cold_share > 2 / K  # more than two items can fill
-    scores = np.random.default_rng(0).normal(size=(40, 32))
-    offset = held.cold_offset(Table(held.past, scores))
-    assert abs(offset) < np.ptp(scores) + 1
-    lists, _ = Table(held.past, scores + offset * ~held.past.is_warm).top_items(held.users, k=K)
-    assert ((lists == 30) | (lists == 31)).sum(axis=1).min() >= 1
 
 
 @pytest.mark.parametrize("share", [0.0, 1.0, -1.0, float("nan")])
