@@ -39,6 +39,7 @@ class Look:
         stylizer: Registered stylizer that repaints ``region``; "" for none.
         image: Style image (or several, averaged) of the stylizer, where it needs one.
         options: The stylizer's own parameters.
+        accept_licence: That the licence of a stylizer which may forbid commercial use was read and fits.
         region: What the stylizer may touch; the rest is pasted back exactly.
         strength: 0..1, how much of the stylizer's picture is taken.
         keep_colour: Take only lightness from the stylizer.
@@ -53,6 +54,7 @@ class Look:
     stylizer: str = ""
     image: tuple[str, ...] | str = ()
     options: Mapping[str, Any] = field(default_factory=dict)
+    accept_licence: bool = False
     region: Literal["background", "product", "all"] = "background"
     strength: float = 1.0
     keep_colour: bool = False
@@ -70,10 +72,8 @@ class Look:
         object.__setattr__(self, "image", (self.image,) if isinstance(self.image, str) else tuple(self.image))
         if not 0 <= self.strength <= 1:
             raise ConfigError(f"{where} strength must be in 0..1, got {self.strength:g}")
-        if self.stylizer and self.stylizer not in names("stylizers"):
-            raise ConfigError(f"{where}: {unknown_name('stylizer', self.stylizer, names('stylizers'))}")
-        if self.stylizer and not self.image and "style-image" in component("stylizers", self.stylizer).spec.needs:
-            raise ConfigError(f'{where} stylizer {self.stylizer!r} needs a style image; add image = "style.jpg"')
+        if self.stylizer:
+            self._check_stylizer(where)
         if self.image and not self.stylizer:
             raise ConfigError(f'{where} has a style image but no stylizer; add stylizer = "magenta"')
         for path in self.image:
@@ -82,6 +82,19 @@ class Look:
         if not self.stylizer and self.backdrop is None and self.grade == Grade():
             raise ConfigError(f"{where} changes nothing; give it a stylizer, a backdrop or a grade")
 
+    def _check_stylizer(self, where: str) -> None:
+        if self.stylizer not in names("stylizers"):
+            raise ConfigError(f"{where}: {unknown_name('stylizer', self.stylizer, names('stylizers'))}")
+        spec = component("stylizers", self.stylizer).spec
+        if not self.image and "style-image" in spec.needs:
+            raise ConfigError(f'{where} stylizer {self.stylizer!r} needs a style image; add image = "style.jpg"')
+        if not spec.commercial and not self.accept_licence:
+            licence = spec.weights_licence or spec.code_licence
+            raise ConfigError(
+                f"{where} stylizer {self.stylizer!r} may not be free for commercial use (licence: {licence}); "
+                "read it, then add accept_licence = true"
+            )
+
     @cached_property
     def recipe(self) -> str:
         """Hash of all that decides the pixels, style images by content.
@@ -89,7 +102,7 @@ class Look:
         Of the guard only ``min_mask`` is among it, below which no picture is made; of a trained stylizer its weights.
         """
         table = to_mapping(self)
-        for name in ("about", "guard", "image"):
+        for name in ("about", "guard", "image", "accept_licence"):
             del table[name]
         marks = [file_hash(path) for path in self.image]
         trained = getattr(component("stylizers", self.stylizer), "fingerprint", None) if self.stylizer else None

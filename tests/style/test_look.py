@@ -145,3 +145,16 @@ def test_what_is_wrong_with_a_look_is_told(painting: Path, name: str, table: dic
 
 def test_looks_are_hashable_by_value() -> None:
     assert Look("x", stylizer="", backdrop=LOOKS["retro"].backdrop) == Look("x", backdrop=LOOKS["retro"].backdrop)
+
+
+def test_a_licence_that_may_forbid_commercial_use_is_accepted_by_name_or_refused():
+    with pytest.raises(ConfigError, match=r"LicenseRef-provider\); read it, then add accept_licence = true"):
+        Look("x", stylizer="remote", region="all")
+    accepted = Look("x", stylizer="remote", region="all", accept_licence=True)
+    assert accepted.stylizer == "remote"
+
+
+def test_having_read_a_licence_changes_no_pixel():
+    assert Look("x", stylizer="", backdrop=LOOKS["retro"].backdrop, accept_licence=True).recipe == (
+        Look("x", backdrop=LOOKS["retro"].backdrop).recipe
+    )
