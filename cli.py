@@ -17,7 +17,7 @@ RUN = click.argument("run", type=PATH)
 OUT = click.option("--out", type=PATH, help="Study folder; default runs/<name of the study file>.")
 MODEL = click.option("--model", default="hybrid", show_default=True, help="Which fitted model.")
 K = click.option("-k", type=click.IntRange(min=1), default=10, show_default=True, help="List length.")
-TRAINABLE = ("feedforward",)
+TRAINABLE = ("adain", "cut", "cyclegan", "feedforward", "sanet")
 JUDGE = "By lists over all items, or by the mean of lists of warm and of cold items alone."
 JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON instead of a table.")
 
@@ -317,6 +317,50 @@ def transfer(
     from study.pictures import transfer_folder
 
     show(transfer_folder(images, looks, looks_file, out, seed=seed), as_json)
+
+
+@style.command("video")
+@click.argument("clip", type=PATH)
+@click.option("--look", default="", help="Built in, or one of the file of looks.")
+@click.option("--looks", "looks_file", type=PATH, help="TOML with looks of your own: [name] tables.")
+@click.option("--stylizer", default="", help="Repaints whole frames, in place of a look.")
+@click.option("--style", "styles", multiple=True, type=PATH, help="Its style image; repeatable.")
+@click.option("--set", "pairs", multiple=True, help="An option of it, as in `--set side=256`; repeatable.")
+@click.option(
+    "--strength", type=click.FloatRange(0, 1), default=1.0, show_default=True, help="How much of it is taken."
+)
+@click.option("--accept-licence", is_flag=True, help="Its licence was read, and fits.")
+@click.option("--carry", type=click.FloatRange(0, 1), default=1.0, show_default=True, help="0 lets frames flicker.")
+@click.option("--audio/--no-audio", default=True, show_default=True, help="Copy the sound.")
+@click.option("--out", type=PATH, required=True, help="Clip to write: .mp4, .mov, .mkv or .webm.")
+@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Of everything random.")
+@JSON
+@example("stylerec style video clip.mp4 --stylizer colour.mkl --style night.jpg --out styled.mp4")
+def video(
+    clip: Path,
+    look: str,
+    looks_file: Path | None,
+    stylizer: str,
+    styles: tuple[Path, ...],
+    pairs: tuple[str, ...],
+    strength: float,
+    accept_licence: bool,
+    out: Path,
+    seed: int,
+    as_json: bool,
+    **how: Any,
+) -> None:
+    """Restyle a clip so that what stands still does not flicker; times, size and sound stay.
+
+    Needs the extra `video`.
+    """
+    from study.training import options_from
+    from study.video import choose_look, transfer_clip
+    from style.video import VideoConfig
+
+    keys = {"options": options_from(pairs), "strength": strength, "accept_licence": accept_licence}
+    chosen = choose_look(look, looks_file, stylizer=stylizer, styles=styles, **keys)
+    show(transfer_clip(clip, chosen, out, seed=seed, config=VideoConfig(**how)), as_json)
 
 
 @style.command()

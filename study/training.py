@@ -15,6 +15,9 @@ from recsys.errors import ConfigError, ImageError, unknown_name
 from recsys.extras import require
 from recsys.files import file_hash
 from style.imagestore import ImageStore
+from style.stylizers.adain import AdainConfig, AdainTask, SanetConfig
+from style.stylizers.cut import CutConfig, CutTask
+from style.stylizers.cyclegan import CycleGanConfig, CycleGanTask
 from style.stylizers.feedforward import FeedForwardConfig, FeedForwardTask
 from style.training import Photos, Task, TrainConfig, train
 
@@ -37,7 +40,25 @@ def _feedforward(config: FeedForwardConfig, styles: Photos, seed: int) -> Task:
     return FeedForwardTask(config, dict(zip(styles.names, pictures, strict=True)), seed=seed)
 
 
-KINDS: Mapping[str, Trainable] = {"feedforward": Trainable(FeedForwardConfig, _feedforward)}
+def _adain(config: AdainConfig, styles: Photos, seed: int) -> Task:
+    return AdainTask(config, styles, seed=seed)
+
+
+def _cut(config: CutConfig, styles: Photos, seed: int) -> Task:
+    return CutTask(config, styles, seed=seed)
+
+
+def _cyclegan(config: CycleGanConfig, styles: Photos, seed: int) -> Task:
+    return CycleGanTask(config, styles, seed=seed)
+
+
+KINDS: Mapping[str, Trainable] = {
+    "adain": Trainable(AdainConfig, _adain),
+    "cut": Trainable(CutConfig, _cut),
+    "cyclegan": Trainable(CycleGanConfig, _cyclegan),
+    "feedforward": Trainable(FeedForwardConfig, _feedforward),
+    "sanet": Trainable(SanetConfig, _adain),
+}
 
 
 def train_style(

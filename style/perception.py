@@ -78,14 +78,19 @@ class Perception:
         total variation. Grams are (c, c), or (n, c, c) where each picture has a style of its own. With ``tiles`` the
         style is asked of each of tiles x tiles fields: else a network learns to put all texture into one corner.
         """
+        found, parts = self.look(images, content)
+        return {**parts, "style": self.painted(found, grams, tiles=tiles).mean(dim=1)}
+
+    def look(self, images: Tensor, content: Maps) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+        """Activations of all layers, and the terms (n,) of `parts` that know no style."""
         found = self.backbone.features(images, {*self.content, *self.style})
         shown = [content_loss(found[k], content[k]) / _size(content[k].flatten(1)) for k in self.content]
-        painted = [_tiled_gram_loss(found[k], grams[k], tiles) / _size(grams[k].flatten(-2)) for k in self.style]
-        return {
-            "content": torch.stack(shown).mean(dim=0),
-            "style": torch.stack(painted).mean(dim=0),
-            "tv": total_variation(images),
-        }
+        return found, {"content": torch.stack(shown).mean(dim=0), "tv": total_variation(images)}
+
+    def painted(self, found: Maps, grams: Maps, *, tiles: int = 1) -> Tensor:
+        """(n, layers) the style term of each style layer, of activations; see `parts`."""
+        losses = [_tiled_gram_loss(found[k], grams[k], tiles) / _size(grams[k].flatten(-2)) for k in self.style]
+        return torch.stack(losses, dim=1)
 
 
 def _tiled_gram_loss(features: Tensor, target: Tensor, tiles: int) -> Tensor:
@@ -112,7 +117,7 @@ def as_tensor(images: Images, device: torch.device | str = "cpu") -> Tensor:
         >>> as_tensor(np.full((1, 1, 1, 3), 255, np.uint8)).flatten().tolist()
         [1.0, 1.0, 1.0]
     """
-    pixels = torch.from_numpy(np.ascontiguousarray(images)).to(device)
+    pixels = torch.from_numpy(np.require(images, requirements=("C", "W"))).to(device)
     return pixels.permute(0, 3, 1, 2).float() / 255
 
 

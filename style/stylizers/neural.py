@@ -6,7 +6,8 @@ here with a total variation term, over any layers of any backbone.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from threading import Lock
 from typing import Literal
 
 import numpy as np
@@ -14,10 +15,16 @@ import torch
 from torch import Tensor
 
 from recsys.errors import ConfigError
+from recsys.models.crew import ALONE, Crew, crew
 from recsys.progress import progress
 from style.base import Images, StyleCode, StylizerSpec
+from style.encoders.trunk import MICRO_BATCH
 from style.lbfgs import Evaluate, minimise
 from style.perception import Maps, Perception, as_tensor, enlarged, resized
+
+Objective = Callable[[Tensor], Tensor]
+_TURN = Lock()
+"""Optimisations take turns: each uses all cores, and how many torch may use is one number for all threads."""
 
 
 class NeuralStyle:
@@ -94,44 +101,75 @@ class NeuralStyle:
         Raises:
             ConfigError: The code is of other layers.
         """
-        if set(code.arrays) != set(self.perception.style):
-            raise ConfigError(
-                f"neural_style: the code has the layers {sorted(code.arrays)}, expected {sorted(self.perception.style)}"
-            )
+        self.check(code)
         if not len(images):
             return images
         start = as_tensor(resized(images, self.side), self.perception.device)
         made = self.optimise(start, {k: torch.from_numpy(a).to(start.device) for k, a in code.arrays.items()})
         return enlarged((made - start).permute(0, 2, 3, 1).cpu().numpy() * 255, images)
 
-    def optimise(self, start: Tensor, grams: Maps) -> Tensor:
-        """(n, 3, h, w) 0..1 → the pictures of least loss that were found, 0..1."""
-        target = self.perception.targets(start)
+    def check(self, code: StyleCode) -> None:
+        """Refuse a code of other layers.
 
+        Raises:
+            ConfigError: It is.
+        """
+        own = sorted(self.perception.style)
+        if sorted(code.arrays) != own:
+            raise ConfigError(f"{self.spec.name}: the code has the layers {sorted(code.arrays)}, expected {own}")
+
+    def optimise(self, start: Tensor, grams: Maps) -> Tensor:
+        """(n, 3, h, w) 0..1 → the pictures of least loss that were found, 0..1.
+
+        On a CPU each core takes a few pictures through all steps: one picture's convolutions share cores badly.
+        """
+        if start.device.type != "cpu" or len(start) == 1:
+            return self._share([start], grams, ALONE)
+        with _TURN:
+            size = min(MICRO_BATCH, -(-len(start) // torch.get_num_threads()))
+            with crew() as workers:
+                return self._share(torch.split(start, size), grams, workers)
+
+    def _share(self, parts: Sequence[Tensor], grams: Maps, workers: Crew) -> Tensor:
+        with progress(f"neural style, {sum(map(len, parts))} pictures", self.steps * len(parts)) as advance:
+            return torch.cat(workers.map(lambda part: self._descend(part, self.objective(part, grams), advance), parts))
+
+    def objective(self, start: Tensor, grams: Maps) -> Objective:
+        """What `optimise` lowers: pictures like ``start`` → (n,)."""
+        target = self.perception.targets(start)
+        return lambda images: self.loss(images, target, grams)
+
+    def _descend(self, start: Tensor, objective: Objective, advance: Callable[[], None]) -> Tensor:
         def evaluate(flat: Tensor) -> tuple[Tensor, Tensor]:
             x = flat.reshape(start.shape).requires_grad_()
-            loss = self.loss(x, target, grams)
+            loss = objective(x)
             (gradient,) = torch.autograd.grad(loss.sum(), x)
             return loss.detach(), gradient.flatten(1)
 
-        with progress(f"neural style, {len(start)} pictures", self.steps) as advance:
-            if self.optimiser == "lbfgs":
-                flat = minimise(
-                    evaluate,
-                    start.flatten(1),
-                    self.steps,
-                    first_step=self.learning_rate,
-                    project=lambda x: x.clamp(0, 1),
-                    done=advance,
-                )
-            else:
-                flat = self._adam(evaluate, start.flatten(1), advance)
+        if self.optimiser == "lbfgs":
+            flat = minimise(
+                evaluate,
+                start.flatten(1),
+                self.steps,
+                first_step=self.learning_rate,
+                project=lambda x: x.clamp(0, 1),
+                done=advance,
+            )
+        else:
+            flat = self._adam(evaluate, start.flatten(1), advance)
         return flat.reshape(start.shape)
 
     def loss(self, images: Tensor, content: Maps, grams: Maps) -> Tensor:
         """(n,) α content + β style + γ total variation; see `Perception.parts`."""
-        parts = self.perception.parts(images, content, grams)
+        return self.weighted(self.perception.parts(images, content, grams))
+
+    def weighted(self, parts: Maps) -> Tensor:
+        """(n,) the sum of the terms by their weights."""
         return torch.stack([self.weights[name] * value for name, value in parts.items()]).sum(dim=0)
+
+    def rate(self, step: int) -> float:
+        """Adam's, at a step from 1 on."""
+        return self.learning_rate
 
     def _adam(self, evaluate: Evaluate, start: Tensor, advance: Callable[[], None]) -> Tensor:
         """Adam, whose coordinates do not see each other, so pictures do not either (Kingma, Ba 2015)."""
@@ -141,6 +179,6 @@ class NeuralStyle:
             mean.lerp_(gradient, 0.1)
             square.lerp_(gradient.square(), 0.001)
             step = (mean / (1 - 0.9**t)) / ((square / (1 - 0.999**t)).sqrt() + 1e-12)
-            x = (x - self.learning_rate * step).clamp(0, 1)
+            x = (x - self.rate(t) * step).clamp(0, 1)
             advance()
         return x

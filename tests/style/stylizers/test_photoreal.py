@@ -1,0 +1,126 @@
+"""Photoreal: bands add up, the style's moments are reached, edges correlate as asked; matting keeps locally affine."""
+
+import numpy as np
+import pytest
+from stylizer_contract import StylizerContract, pictures
+
+from recsys.errors import ConfigError
+from style.base import StyleCode
+from style.distance import sliced_wasserstein
+from style.stylizers.photoreal import Photoreal, covariance, edge_correlation, lab_of
+from style.wavelet import pyramid, split
+
+
+class TestPhotoreal(StylizerContract):
+    @pytest.fixture(scope="class")
+    @classmethod
+    def stylizer(cls):
+        return Photoreal()
+
+
+class TestWithoutScales(StylizerContract):
+    @pytest.fixture(scope="class")
+    @classmethod
+    def stylizer(cls):
+        return Photoreal(scales=0)
+
+
+def soft(seed, low, high, size=(48, 40)):
+    """Colours well inside the gamut, so that nothing is clipped."""
+    return (low + pictures(1, size, seed=seed) / 255 * (high - low)).astype(np.uint8)
+
+
+class TestWavelet:
+    @pytest.mark.parametrize("size", [(16, 16), (17, 31), (5, 40)])
+    def test_bands_add_up(self, size):
+        planes = np.random.default_rng(0).normal(size=(3, *size))
+        bands, rest = pyramid(planes, 5)
+        np.testing.assert_allclose(rest + sum(b.details for b in bands), planes, atol=1e-12)
+
+    @pytest.mark.parametrize("scale", [0, 1, 3])
+    def test_it_is_haar_averaged_over_all_shifts(self, scale):
+        """Analysis with (1, 1) / 2, keep the low band, synthesis with its mirror, at every shift of the grid."""
+        gap, row = 1 << scale, np.random.default_rng(1).normal(size=64)
+        wide = np.pad(row, gap, mode="edge")
+        low = (wide[:-gap] + wide[gap:]) / 2
+        np.testing.assert_allclose(split(row[None], scale).low[0], (low[:-gap] + low[gap:]) / 2)
+
+    def test_upright_and_level_edges_go_to_their_own_bands(self):
+        upright = np.repeat(np.array([[0.0] * 8 + [9.0] * 8]), 16, axis=0)
+        bands = split(upright, 0)
+        assert np.abs(bands.across).max() > 1
+        assert np.abs(bands.down).max() == np.abs(bands.both).max() == 0
+        np.testing.assert_array_equal(split(upright.T, 0).down, bands.across.T)
+
+
+def test_mean_and_covariance_are_the_styles():
+    """Where no gain is bounded, to the accuracy of float32."""
+    stylizer = Photoreal(gain=1e3, detail_gain=1.5)
+    code = stylizer.encode(soft(3, 90, 180))
+    target = {name: array.astype(np.float64) for name, array in code.arrays.items()}
+    moved = stylizer.transfer(lab_of(soft(1, 60, 150)[0]), target, -2)
+    np.testing.assert_allclose(moved.mean(axis=(1, 2)), target["mean"], atol=1e-3)
+    np.testing.assert_allclose(covariance(moved), target["covariance"], rtol=1e-3, atol=1e-2)
+
+
+def test_details_lean_to_the_styles_share_as_far_as_the_gain_goes():
+    """A blurred style asks for less of the finest band: 1 / 1.25 of the amplitude, against scales = 0."""
+    size = (256, 192)
+    photo = soft(1, 60, 190, size)
+    plain = np.repeat(np.repeat(soft(2, 60, 190, (16, 12)), 16, axis=1), 16, axis=2)
+    fine = []
+    for scales in (0, 4):
+        stylizer = Photoreal(scales=scales, min_edge=-1)
+        made = lab_of(stylizer.apply(photo, stylizer.encode(plain))[0])
+        fine.append(np.std(split(made, 0).both))
+    assert fine[1] / fine[0] == pytest.approx(1 / 1.25, rel=0.06)  # the last map stretches all that is left
+
+
+def test_its_own_style_changes_next_to_nothing():
+    """What is left are 8 bits: at most 1."""
+    photo = soft(5, 40, 200, (64, 64))
+    stylizer = Photoreal()
+    assert np.abs(stylizer.apply(photo, stylizer.encode(photo)).astype(int) - photo).max() <= 1
+
+
+def test_edges_correlate_as_asked_and_colours_come_closer():
+    photos, style = pictures(6, (64, 48), seed=2), pictures(1, (64, 64), seed=8) // 3 + 20
+    loose, strict = Photoreal(min_edge=-1), Photoreal(min_edge=0.985)
+    code = strict.encode(style)
+    edges = {
+        s: [edge_correlation(a, b) for a, b in zip(photos, s.apply(photos, code), strict=True)] for s in (loose, strict)
+    }
+    assert min(edges[loose]) < 0.985  # else this test would see nothing
+    assert min(edges[strict]) >= 0.985
+    for before, after in zip(photos, strict.apply(photos, code), strict=True):
+        assert sliced_wasserstein(after, style[0]) < sliced_wasserstein(before, style[0])
+
+
+def test_a_white_ground_stays_even():
+    """Noise of one level on white must not be blown up: its spread stays within the colour gain of 2."""
+    rng = np.random.default_rng(0)
+    photo = np.full((1, 96, 96, 3), 250, np.uint8)
+    photo[0, 30:60, 30:60] = (150, 40, 60)
+    photo += rng.integers(0, 2, photo.shape, dtype=np.uint8)
+    stylizer = Photoreal()
+    made = stylizer.apply(photo, stylizer.encode(pictures(1, (96, 96), seed=1)))
+    assert made[0, :20].std(axis=(0, 1)).max() <= 2 * photo[0, :20].std(axis=(0, 1)).max() + 0.5
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"scales": 7}, r"scales must be in 0\.\.6, got 7"),
+        ({"gain": 0.5}, "must be >= 1, got 0.5 and 1.25"),
+        ({"min_edge": 2.0}, r"min_edge must be in -1\.\.1, got 2"),
+    ],
+)
+def test_what_cannot_be_is_refused(options, message):
+    with pytest.raises(ConfigError, match=message):
+        Photoreal(**options)
+
+
+def test_a_code_of_other_scales_is_refused():
+    code = Photoreal(scales=2).encode(pictures(1))
+    with pytest.raises(ConfigError, match="the code has 2 scales, expected 4"):
+        Photoreal().apply(pictures(1), StyleCode("photoreal", code.arrays))
