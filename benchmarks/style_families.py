@@ -33,7 +33,7 @@ import torch
 from PIL import Image
 
 from recsys.errors import ConfigError
-from recsys.files import write_bytes, write_json
+from recsys.files import read_json, write_bytes, write_json
 from recsys.progress import silenced
 from recsys.registry import component, create, names
 from style.base import Images, Stylizer
@@ -95,6 +95,7 @@ class Judge:
         self.originals, self.encoder = originals, create("encoders", "efficientnet-lite0")
         self.perception = Perception.of("efficientnet-lite0", device="cpu")
         self.seen = self.embedded(originals)
+        self.unstyled: dict[str, dict[str, npt.NDArray[np.float64]]] = {}
 
     def embedded(self, images: Images) -> npt.NDArray[np.float32]:
         """(n, d) unit rows."""
@@ -115,13 +116,17 @@ class Judge:
         """(n,) sliced Wasserstein distances."""
         return np.array([sliced_wasserstein(image, style[0]) for image in images])
 
-    def __call__(self, made: Images, rows: slice, style: Images) -> dict[str, npt.NDArray[np.float64]]:
+    def __call__(self, made: Images, rows: slice, name: str, style: Images) -> dict[str, npt.NDArray[np.float64]]:
         """(n,) of each measure, of the pictures made of ``rows``."""
         before = self.originals[rows]
+        if name not in self.unstyled:
+            kinds = {"gram": self.gram, "colours": self.colours}
+            self.unstyled[name] = {k: measure(self.originals, style) for k, measure in kinds.items()}
+        unstyled = self.unstyled[name]
         pixels = pixel_scores(before, made, np.ones(made.shape[:3], np.float32))
         return {
-            "gram": self.gram(made, style) / self.gram(before, style),
-            "colours": self.colours(made, style) / self.colours(before, style),
+            "gram": self.gram(made, style) / unstyled["gram"][rows],
+            "colours": self.colours(made, style) / unstyled["colours"][rows],
             "ssim": pixels["ssim_whole"],
             "edges": pixels["edge"],
             "cosine": (self.embedded(made) * self.seen[rows]).sum(axis=1),
@@ -151,14 +156,14 @@ def measured(stylizer: Stylizer, judge: Judge, references: Mapping[str, Images],
     rows, seconds, shown = slice(0, count), 0.0, []
     found: dict[str, list[Any]] = {name: [] for name in MEASURES}
     domain = "style-image" not in stylizer.spec.needs
-    for style in references.values():
+    for title, style in references.items():
         code = stylizer.encode(np.empty((0, 16, 16, 3), np.uint8) if domain else style)
         start = time.perf_counter()
         parts = [stylizer.apply(judge.originals[i : i + BATCH], code) for i in range(0, count, BATCH)]
         seconds += time.perf_counter() - start
         made = np.concatenate(parts)[:count]
         shown.append(made[:4])
-        for name, values in judge(made, rows, style).items():
+        for name, values in judge(made, rows, title, style).items():
             found[name].append(values)
         if domain:
             break
@@ -203,7 +208,10 @@ def main() -> None:
         cells = "".join(f"{a:>9.3f} [{b:.3f}, {c:.3f}]".rjust(24) for a, b, c in row.values())
         print(f"{name:<20}{cells}{pairs:>17}{seconds:>9.2f}", flush=True)
         sheet.append(np.concatenate([strip(made) for made in (shown * 3)[:3]], axis=1))
-    write_json(HERE / "results" / "style_families.json", {"styles": list(references), "families": table})
+    out = HERE / "results" / "style_families.json"
+    if options.only and out.exists():  # the others' rows stay
+        table = read_json(out)["families"] | table
+    write_json(out, {"styles": list(references), "families": table})
     write_bytes(options.models / "contact-sheet.jpg", encode_jpeg(np.concatenate(sheet), 90))
     print(f"contact sheet, a row a family, three styles: {options.models / 'contact-sheet.jpg'}")
 

@@ -16,7 +16,7 @@ from style.encoders.trunk import MICRO_BATCH
 from style.perception import Maps
 from style.stylizers.neural import NeuralStyle, Objective
 
-QUICK, STEADY, REACH = 2.0, 0.3, 8.0
+QUICK, STEADY, REACH = 2.0, 0.2, 8.0
 """Of the controller: how log β follows the error at once and in the long run, and how far from its start it may go."""
 STRETCH, HALVINGS = 2.0, 7
 """How far the change may be stretched or shrunk at the end to settle the level, and how finely."""
