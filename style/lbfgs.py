@@ -139,7 +139,7 @@ class History:
 
     def _times(self, vector: Tensor) -> Tensor:
         """(n, 2 HISTORY) products with (n, d)."""
-        return (vector[:, None] @ self.vectors.transpose(1, 2))[:, 0]  # the other way round MKL takes seven times as long
+        return (vector[:, None] @ self.vectors.transpose(1, 2))[:, 0]  # the other way round MKL takes 7 times as long
 
     def _scale(self) -> Tensor:
         """(n, 1) s·y / y·y of the latest pair of each problem; 1 without."""

@@ -18,7 +18,6 @@ from recsys.errors import ConfigError
 from recsys.models.crew import ALONE, Crew, crew
 from recsys.progress import progress
 from style.base import Images, StyleCode, StylizerSpec
-from style.encoders.trunk import MICRO_BATCH
 from style.lbfgs import Evaluate, minimise
 from style.perception import Maps, Perception, as_tensor, enlarged, resized
 
@@ -30,8 +29,8 @@ _TURN = Lock()
 class NeuralStyle:
     """Moves photos until their Gram matrices are the style's and their content is still their own.
 
-    All pictures of a batch are optimised at once, each on its own path: a batch of n is n batches of one, but for the
-    last bits of the convolutions.
+    All pictures of a batch are optimised side by side, each on its own path: a batch of n is n batches of one, on a
+    CPU bit for bit and whatever the number of threads, elsewhere but for the last bits of the convolutions.
 
     Args:
         content_weight: α, of what is shown.
@@ -121,25 +120,27 @@ class NeuralStyle:
     def optimise(self, start: Tensor, grams: Maps) -> Tensor:
         """(n, 3, h, w) 0..1 → the pictures of least loss that were found, 0..1.
 
-        On a CPU each core takes a few pictures through all steps: one picture's convolutions share cores badly.
+        On a CPU each core takes a picture through all steps: one picture's convolutions share cores badly, several on
+        one core are no faster than one after another, and sums split among threads would lead pictures elsewhere.
         """
-        if start.device.type != "cpu" or len(start) == 1:
+        if start.device.type != "cpu":
             return self._share([start], grams, ALONE)
-        with _TURN:
-            size = min(MICRO_BATCH, -(-len(start) // torch.get_num_threads()))
-            with crew() as workers:
-                return self._share(torch.split(start, size), grams, workers)
+        with _TURN, crew() as workers:
+            return self._share(torch.split(start, 1), grams, workers)
 
     def _share(self, parts: Sequence[Tensor], grams: Maps, workers: Crew) -> Tensor:
         with progress(f"neural style, {sum(map(len, parts))} pictures", self.steps * len(parts)) as advance:
-            return torch.cat(workers.map(lambda part: self._descend(part, self.objective(part, grams), advance), parts))
+            return torch.cat(workers.map(lambda part: self.descend(part, grams, advance), parts))
 
     def objective(self, start: Tensor, grams: Maps) -> Objective:
         """What `optimise` lowers: pictures like ``start`` → (n,)."""
         target = self.perception.targets(start)
         return lambda images: self.loss(images, target, grams)
 
-    def _descend(self, start: Tensor, objective: Objective, advance: Callable[[], None]) -> Tensor:
+    def descend(self, start: Tensor, grams: Maps, advance: Callable[[], None]) -> Tensor:
+        """What `optimise` does, on one thread; ``advance`` is called after each step."""
+        objective = self.objective(start, grams)
+
         def evaluate(flat: Tensor) -> tuple[Tensor, Tensor]:
             x = flat.reshape(start.shape).requires_grad_()
             loss = objective(x)

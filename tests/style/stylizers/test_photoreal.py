@@ -2,11 +2,16 @@
 
 import numpy as np
 import pytest
+import torch
 from stylizer_contract import StylizerContract, pictures
 
 from recsys.errors import ConfigError
 from style.base import StyleCode
 from style.distance import sliced_wasserstein
+from style.encoders.trunk import gram_matrix
+from style.losses import matting_laplacian, matting_loss
+from style.perception import as_tensor
+from style.stylizers.matting import PhotorealMatting, Windows, region_grams
 from style.stylizers.photoreal import Photoreal, covariance, edge_correlation, lab_of
 from style.wavelet import pyramid, split
 
@@ -124,3 +129,89 @@ def test_a_code_of_other_scales_is_refused():
     code = Photoreal(scales=2).encode(pictures(1))
     with pytest.raises(ConfigError, match="the code has 2 scales, expected 4"):
         Photoreal().apply(pictures(1), StyleCode("photoreal", code.arrays))
+
+
+class TestMatting(StylizerContract):
+    @pytest.fixture(scope="class")
+    @classmethod
+    def stylizer(cls):
+        return PhotorealMatting(backbone="random", steps=6, device="cpu")
+
+
+class TestMattingByRegions(StylizerContract):
+    @pytest.fixture(scope="class")
+    @classmethod
+    def stylizer(cls):
+        return PhotorealMatting(backbone="random", steps=4, device="cpu", regions=True)
+
+
+class TestWindows:
+    def test_the_misfit_is_the_matting_laplacians_and_so_is_its_gradient(self):
+        """Oracle: the sparse matrix of Levin et al., picture by picture; float32 of moments leaves 1e-3."""
+        photos = pictures(2, (18, 23))
+        x = torch.rand(2, 3, 18, 23, generator=torch.Generator().manual_seed(0)).requires_grad_()
+        found = Windows.of(as_tensor(photos), 1, 1e-4 / 9, border=False).misfit(x)
+        matrices = [sparse(matting_laplacian(photo)) for photo in photos]
+        expected = torch.cat([matting_loss(x[i : i + 1], m) for i, m in enumerate(matrices)])
+        torch.testing.assert_close(found, expected, rtol=1e-3, atol=1e-5)
+        ours, theirs = (torch.autograd.grad(loss.sum(), x)[0] for loss in (found, expected))
+        torch.testing.assert_close(ours, theirs, rtol=1e-2, atol=1e-4)
+
+    def test_an_affine_function_of_the_photo_is_fitted_exactly(self):
+        photo = as_tensor(pictures(1, (32, 32)))
+        matrix, constant = torch.tensor([[0.5, 0.2, 0.0], [0.0, 0.7, 0.1], [0.1, 0.0, 0.4]]), 0.1
+        made = torch.einsum("ij,njxy->nixy", matrix, photo) + constant
+        maps = Windows.of(photo, 8, 1e-7).fit(made)
+        torch.testing.assert_close(maps[0, :9, 16, 16].view(3, 3), matrix, rtol=1e-2, atol=1e-2)
+        torch.testing.assert_close(maps[0, 9:, 16, 16], torch.full((3,), constant), rtol=1e-2, atol=1e-2)
+
+
+def sparse(matrix):
+    found = matrix.tocoo()
+    values = torch.from_numpy(found.data).float()
+    return torch.sparse_coo_tensor(np.stack(found.coords), values, matrix.shape, check_invariants=True)
+
+
+def test_region_grams_are_gram_matrices_of_each_part():
+    """Oracle: `gram_matrix` of the columns that the region has."""
+    features = torch.rand(1, 4, 6, 8, generator=torch.Generator().manual_seed(1))
+    left = torch.zeros(1, 1, 12, 16)
+    left[..., :8] = 1
+    found = region_grams(features, torch.cat([left, 1 - left], dim=1))
+    torch.testing.assert_close(found[:, 0], gram_matrix(features[..., :4]))
+    torch.testing.assert_close(found[:, 1], gram_matrix(features[..., 4:]))
+
+
+def test_a_matting_weight_keeps_the_optimised_picture_affine_in_the_photo():
+    photos, style = as_tensor(pictures(2, (48, 48))), pictures(1, (48, 48), seed=4)
+    bent = []
+    for weight in (0.0, 1e4):
+        stylizer = PhotorealMatting(backbone="random", steps=30, device="cpu", matting_weight=weight)
+        grams = {k: torch.from_numpy(a) for k, a in stylizer.encode(style).arrays.items()}
+        bent.append(Windows.of(photos, 1, 1e-4 / 9, border=False).misfit(stylizer.optimise(photos, grams)))
+    assert (bent[1] < bent[0] / 4).all()
+
+
+def test_edges_of_a_photo_larger_than_what_was_optimised_are_kept():
+    """A step edge of a photo four times the side stays one pixel wide: no change is blurred over it."""
+    photo = np.full((1, 128, 128, 3), 60, np.uint8)
+    photo[:, :, 64:] = 190
+    stylizer = PhotorealMatting(backbone="random", steps=10, device="cpu", side=32)
+    made = stylizer.apply(photo, stylizer.encode(pictures(1, seed=3)))[0].astype(int)
+    assert np.abs(made - photo[0]).max() > 5  # else nothing was painted
+    assert edge_correlation(photo[0], made.astype(np.uint8)) >= 0.95
+    step = np.abs(made[:, 64] - made[:, 63]).mean()
+    beside = max(np.abs(made[:, 63] - made[:, 62]).mean(), np.abs(made[:, 65] - made[:, 64]).mean())
+    assert step > 20 * max(beside, 1)
+
+
+@pytest.mark.parametrize("options", [{"matting_weight": -1.0}, {"min_edge": 3.0}])
+def test_matting_refuses_what_cannot_be(options):
+    with pytest.raises(ConfigError, match="matting_weight must be >= 0 and min_edge in"):
+        PhotorealMatting(backbone="random", device="cpu", **options)
+
+
+def test_matting_refuses_a_code_without_its_regions():
+    plain, regions = (PhotorealMatting(backbone="random", device="cpu", regions=r) for r in (False, True))
+    with pytest.raises(ConfigError, match="not of 2 regions"):
+        regions.apply(pictures(1), plain.encode(pictures(1)))

@@ -1,0 +1,206 @@
+"""Styles by optimisation: how fast, and whether they keep what they promise, on product photos.
+
+    python benchmarks/style_neural.py [--part speed --part edges --part levels] [--photos 20] [--rounds 5]
+
+`speed`: pictures a second of neural_style with 8 at once against one at a time, and its step against forward and
+backward of the trunk alone, on the same pictures. Contenders take turns; figures are medians over rounds. CPU time is
+given beside: on a machine with other work it says what an idle one would do.
+`edges`: photoreal and photoreal.matting must keep a correlation of edge strength of 0.95, and come closer to the
+style.
+`levels`: of adaptive and of fixed weights, how many photos end within 10 % of the level asked for. Fixed weights are
+the best of a grid, chosen on the same photos, which flatters them.
+
+Photos and styles come from the folder STYLEREC_DATA names; without it there is nothing to measure.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import statistics
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from PIL import Image
+
+from recsys.files import write_json
+from recsys.registry import create
+from style.base import Images, StyleCode
+from style.distance import sliced_wasserstein
+from style.encoders.trunk import cores
+from style.images import decode
+from style.imagestore import ImageStore
+from style.perception import Perception, as_tensor
+from style.stylizers.adaptive import AdaptiveStyle
+from style.stylizers.neural import NeuralStyle
+from style.stylizers.photoreal import edge_correlation
+
+HERE = Path(__file__).resolve().parent
+DATA = Path(os.environ.get("STYLEREC_DATA", HERE.parents[1] / "shared" / "data"))
+SIZE = 117, 176
+AT_ONCE = 8
+GOALS = {"at_once": 1.5, "step": 1.15, "edge": 0.95, "level": 0.1}
+LEVELS = {"content_level": 0.3, "style_level": 0.3}
+GRID = (0.03, 0.1, 0.3, 1.0, 3.0)
+
+
+def photos(count: int, first: int) -> Images:
+    """Evenly spaced; other photos than those that the controller was tuned on."""
+    with ImageStore.open(DATA / "hm_fashion" / "images_h176.zip") as store:
+        names = sorted(store.names())
+        chosen = names[first :: len(names) // count][:count]
+        return np.stack([np.asarray(Image.fromarray(decode(store.read(n)).pixels).resize(SIZE)) for n in chosen])
+
+
+def styles(count: int) -> dict[str, Images]:
+    paths = sorted((DATA / "style_refs" / "pd").glob("*.jpg"))
+    found = {}
+    for path in paths[1 :: max(1, len(paths) // count)][:count]:
+        picture = Image.open(path).convert("RGB")
+        picture.thumbnail((512, 512))
+        found[path.stem] = np.array(picture)[None]
+    return found
+
+
+def take_turns(work: dict[str, Callable[[], Any]], rounds: int) -> dict[str, dict[str, float]]:
+    """Wall and CPU seconds of each contender, medians over rounds."""
+    wall: dict[str, list[float]] = {name: [] for name in work}
+    cpu: dict[str, list[float]] = {name: [] for name in work}
+    for number in range(rounds + 1):
+        for name, run in work.items():
+            start, used = time.perf_counter(), time.process_time()
+            run()
+            if number:  # the first round warms up
+                wall[name].append(time.perf_counter() - start)
+                cpu[name].append(time.process_time() - used)
+    return {name: {"wall_s": statistics.median(wall[name]), "cpu_s": statistics.median(cpu[name])} for name in work}
+
+
+def trunk_alone(perception: Perception, x: torch.Tensor, steps: int) -> None:
+    """Forward and backward through the layers that neural_style looks at, as often as it does."""
+    wanted = {*perception.content, *perception.style}
+    for _ in range(steps + 1):
+        y = x.clone().requires_grad_()
+        found = list(perception.backbone.features(y, wanted).values())
+        torch.autograd.grad(found, y, [torch.ones_like(f) for f in found])
+
+
+def speed(options: argparse.Namespace) -> dict[str, Any]:
+    stylizer = NeuralStyle(steps=options.steps)
+    x = as_tensor(photos(AT_ONCE, 7))
+    code = stylizer.encode(next(iter(styles(1).values())))
+    grams = {k: torch.from_numpy(a) for k, a in code.arrays.items()}
+    together, alone = stylizer.optimise(x, grams), [stylizer.optimise(p, grams) for p in x.split(1)]
+    apart = float((together - torch.cat(alone)).abs().max() * 255)
+    work: dict[str, Callable[[], Any]] = {
+        "8 at once": lambda: stylizer.optimise(x, grams),
+        "one at a time": lambda: [stylizer.optimise(p, grams) for p in x.split(1)],
+        "trunk alone, 8": lambda: trunk_alone(stylizer.perception, x, options.steps),
+    }
+    timed = take_turns(work, options.rounds)
+    for name, row in timed.items():
+        print(
+            f"{name:<18}{AT_ONCE / row['wall_s']:>8.2f} images/s{1e3 * row['cpu_s'] / options.steps:>9.1f} CPU ms/step"
+        )
+    ratios = {
+        kind: {
+            "at_once": timed["one at a time"][kind] / timed["8 at once"][kind],
+            "step": timed["8 at once"][kind] / timed["trunk alone, 8"][kind],
+        }
+        for kind in ("wall_s", "cpu_s")
+    }
+    wall = ratios["wall_s"]
+    verdict = "reached" if wall["at_once"] >= GOALS["at_once"] and wall["step"] <= GOALS["step"] else "MISSED"
+    print(f"8 at once: {wall['at_once']:.2f} times the images/s (goal {GOALS['at_once']}); a step takes ", end="")
+    print(f"{wall['step']:.2f} of the trunk's time (in CPU time {ratios['cpu_s']['step']:.2f}; ", end="")
+    print(f"goal {GOALS['step']}): {verdict}")
+    print(f"pictures differ from those made alone by at most {apart:.1f} of 255\n")
+    return {"timed": timed, "ratios": ratios, "largest_difference": apart, "steps": options.steps, "cores": cores()}
+
+
+def edges(options: argparse.Namespace) -> dict[str, Any]:
+    images, every, judge = photos(options.photos, 7), styles(3), NeuralStyle()
+    print(f"{'':<20}{'edge, least':>12}{'median':>8}{'>= 0.95':>9}{'colours left':>14}{'Gram left':>11}")
+    found = {}
+    for name in ("colour.mkl", "photoreal", "photoreal.matting"):
+        stylizer, rows = create("stylizers", name), []
+        for style in every.values():
+            made = stylizer.apply(images, stylizer.encode(style))
+            left = measured(judge, images, made, judge.encode(style))["style_level"]
+            for before, after, gram in zip(images, made, left, strict=True):
+                colours = sliced_wasserstein(after, style[0]) / sliced_wasserstein(before, style[0])
+                rows.append((edge_correlation(before, after), colours, float(gram)))
+        edge, colours, gram = np.array(rows).T
+        kept = int((edge >= GOALS["edge"]).sum())
+        found[name] = {"least_edge": edge.min(), "median_edge": np.median(edge), "kept": kept, "pairs": len(rows)}
+        found[name] |= {"colours_left": np.median(colours), "gram_left": np.median(gram)}
+        row = f"{edge.min():>12.3f}{np.median(edge):>8.3f}{kept:>5}/{len(rows)}"
+        print(f"{name:<20}{row}{np.median(colours):>14.2f}{np.median(gram):>11.2f}")
+    print("left: of the sliced Wasserstein distance of colours, and of neural_style's style loss, medians\n")
+    return {name: {k: float(v) for k, v in row.items()} for name, row in found.items()}
+
+
+def measured(stylizer: NeuralStyle, before: Images, after: Images, code: StyleCode) -> dict[str, np.ndarray]:
+    """(n,) the relative content loss of finished pictures, and the share of the style loss that is left."""
+    grams = {k: torch.from_numpy(a) for k, a in code.arrays.items()}
+    with torch.no_grad():
+        target = stylizer.perception.targets(as_tensor(before))
+        first, last = (stylizer.perception.parts(as_tensor(p), target, grams) for p in (before, after))
+    return {"content_level": last["content"].numpy(), "style_level": (last["style"] / first["style"]).numpy()}
+
+
+def levels(options: argparse.Namespace) -> dict[str, Any]:
+    images, every, judge = photos(options.photos, 7), styles(2), NeuralStyle()
+
+    def all_levels(stylizer: NeuralStyle) -> dict[str, np.ndarray]:
+        codes = [stylizer.encode(style) for style in every.values()]
+        rows = [measured(judge, images, stylizer.apply(images, code), code) for code in codes]
+        return {name: np.concatenate([row[name] for row in rows]) for name in LEVELS}
+
+    fixed = [all_levels(NeuralStyle(optimiser="adam", steps=100, style_weight=w)) for w in GRID]
+    found: dict[str, Any] = {}
+    for name, level in LEVELS.items():
+        own = all_levels(AdaptiveStyle(**{name: level}))[name]  # type: ignore[arg-type]
+        best = max(range(len(GRID)), key=lambda i: hits(fixed[i][name], level))
+        found[name] = {"asked": level, "photos": len(own), "adaptive": hits(own, level), "range": span(own)}
+        found[name] |= {"fixed": hits(fixed[best][name], level), "fixed_weight": GRID[best]}
+        found[name]["fixed_range"] = span(fixed[best][name])
+        print("{0} {asked}: adaptive {adaptive}/{photos}, ends {range}; ".format(name, **found[name]), end="")
+        print("fixed {fixed}/{photos} with style_weight {fixed_weight}, ends {fixed_range}".format(**found[name]))
+    return found
+
+
+def hits(values: np.ndarray, level: float) -> int:
+    return int((np.abs(values / level - 1) <= GOALS["level"]).sum())
+
+
+def span(values: np.ndarray) -> list[float]:
+    return [round(float(values.min()), 3), round(float(values.max()), 3)]
+
+
+PARTS: dict[str, Callable[[argparse.Namespace], dict[str, Any]]] = {"speed": speed, "edges": edges, "levels": levels}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--part", action="append", choices=list(PARTS))
+    parser.add_argument("--photos", type=int, default=20)
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--steps", type=int, default=20)
+    options = parser.parse_args()
+    if not DATA.exists():
+        raise SystemExit(f"{DATA} does not exist; set STYLEREC_DATA to the folder with hm_fashion and style_refs")
+    for name in options.part or PARTS:
+        load = os.getloadavg()[0]
+        found = PARTS[name](options)
+        write_json(HERE / "results" / f"style_neural_{name}.json", found | {"load": load, "photos": options.photos})
+        if load > 0.5:
+            print(f"the machine was busy (load {load:.1f}) when {name} began: trust CPU times, not images/s")
+
+
+if __name__ == "__main__":
+    main()
