@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-HISTORY = 10
+HISTORY = 6
 SHRINK = 0.5
 TRIES = 4
 """Ever shorter steps along a direction, after which a problem begins anew with the steepest one."""
@@ -112,8 +112,9 @@ class History:
         slot = len(self.order) if len(self.order) < HISTORY else self.order.popleft()
         self.order.append(slot)
         self.vectors[:, slot], self.vectors[:, HISTORY + slot], self.rho[:, slot] = s, y, rho[:, 0]
-        for row, vector in ((slot, s), (HISTORY + slot, y)):
-            self.products[:, row] = self.products[:, :, row] = self._times(vector)
+        both = torch.stack([s, y], dim=1) @ self.vectors.transpose(1, 2)
+        rows = [slot, HISTORY + slot]
+        self.products[:, rows], self.products[:, :, rows] = both, both.transpose(1, 2)
 
     def forget(self, lost: Tensor) -> None:
         """Drop all pairs of the problems where ``lost`` (n, 1) holds."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,6 +20,8 @@ QUICK, STEADY, REACH = 2.0, 0.2, 8.0
 """Of the controller: how log β follows the error at once and in the long run, and how far from its start it may go."""
 STRETCH, HALVINGS = 2.0, 7
 """How far the change may be stretched or shrunk at the end to settle the level, and how finely."""
+GENTLE: Mapping[str, Any] = {"learning_rate": 0.005, "tv_weight": 100.0}
+"""Larger steps and rougher pictures reach the levels with dots, as Adam moves all pixels alike."""
 USUAL = 0.3
 """The style level that nobody asked for."""
 LEAN = 0.5
@@ -43,7 +45,8 @@ class AdaptiveStyle(NeuralStyle):
         style_level: Where the style loss shall end, as a share of the photo's own; 0 asks for nothing. Only one of
             the two can be asked for; without any it is 0.3. A level that no weights reach is approached.
         steps: Of Adam, whose rate falls to nothing so that the end is steady.
-        options: Of `NeuralStyle`; ``content_weight`` and ``style_weight`` are the first balance.
+        options: Of `NeuralStyle`; ``content_weight`` and ``style_weight`` are the first balance, ``learning_rate``
+            is 0.005 and ``tv_weight`` 100 unless given.
 
     Raises:
         ConfigError: A value out of range, or an unknown backbone or layer.
@@ -71,7 +74,7 @@ class AdaptiveStyle(NeuralStyle):
             raise ConfigError(f"adaptive: style_level must be in 0..1, got {style_level:g}; 1 is the photo itself")
         if options.setdefault("optimiser", "adam") != "adam":
             raise ConfigError("adaptive: optimiser must be adam, as the loss changes on the way; omit it")
-        super().__init__(steps=steps, **options)
+        super().__init__(**{**GENTLE, **options, "steps": steps})
         if not min(self.weights["content"], self.weights["style"]) > 0:
             raise ConfigError("adaptive: content_weight and style_weight must be > 0; they are where it starts")
         self.content_level, self.style_level = content_level, style_level if any(levels) else USUAL
