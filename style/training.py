@@ -171,6 +171,9 @@ def train(
 ) -> list[dict[str, float]]:
     """Train, or go on where ``out`` stopped; the same files come out, interrupted or not.
 
+    On the CPU that holds for one number of threads: another sums in another order, and what starts in the last bits
+    grows with the steps.
+
     Args:
         task: What is trained; its modules are left as they were best, or last without ``patience``.
         photos: What on.

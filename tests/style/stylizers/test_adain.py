@@ -21,7 +21,7 @@ from style.training import Photos, TrainConfig, train
 
 QUICK = {"backbone": "random", "device": "cpu", "learning_rate": 5e-3}
 CONFIGS = {"adain": AdainConfig(**QUICK), "sanet": SanetConfig(**QUICK, slots=8)}
-STEPS = TrainConfig(steps=50, batch=2, size=32, every=25)
+STEPS = TrainConfig(steps=100, batch=2, size=32, every=25)
 
 
 def kept(images, held):
@@ -87,7 +87,7 @@ class Contract(StylizerContract):
         """From scratch, on photos never trained on; the content of a photo is at first all its own."""
         _, before, after = models[stylizer.spec.name]
         assert after["held_out_style"] < 0.8 * before["style"]
-        assert after["held_out_loss"] < 0.9 * before["loss"]
+        assert after["held_out_loss"] < 0.8 * before["loss"]
         assert before["style_share"] == pytest.approx(1)  # an untrained network changes nothing
 
 

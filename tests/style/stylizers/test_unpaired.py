@@ -24,7 +24,7 @@ from style.translation import Critic, Generator, ImagePool, descend, split_style
 
 QUICK = {"backbone": "random", "device": "cpu", "learning_rate": 2e-3}
 KINDS = {
-    "cyclegan": (CycleGanTask, CycleGanConfig(**QUICK), CycleGan),
+    "cyclegan": (CycleGanTask, CycleGanConfig(**QUICK | {"learning_rate": 5e-4}), CycleGan),
     "cut": (CutTask, CutConfig(**QUICK, places=32), Cut),
 }
 
@@ -113,11 +113,11 @@ class UnpairedContract(StylizerContract):
             KINDS[self.kind][2]()
 
     def test_held_out_pictures_come_nearer(self, trained, red, blue):
-        """Nearer than the photos are."""
+        """Nearer than the photos are, and than what an untrained network makes of them: grey."""
         task_of, config, _ = KINDS[self.kind]
         before = task_of(config, blue).judge(as_tensor(red.held_out(32)))
         row = trained[self.kind][1][-1]
-        assert row["held_out_fid_share"] < 0.8  # 1: the unmade photos; an untrained network's grey may be nearer
+        assert row["held_out_fid_share"] < 0.8 * min(1, before["fid_share"])
         assert row["held_out_fid_before"] == pytest.approx(before["fid_before"])
 
     def test_a_training_that_was_cut_off_goes_on_bit_for_bit(self, red, blue, tmp_path):
