@@ -9,17 +9,15 @@ from typing import Any, Literal
 
 import click
 
-from terminal import Clean, deliver, example, show, tell, tell_json
+from cli_style import style
+from terminal import JSON, PATH, Clean, deliver, example, show, tell, tell_json
 
-PATH = click.Path(path_type=Path)
 STUDY = click.argument("study", type=PATH)
 RUN = click.argument("run", type=PATH)
 OUT = click.option("--out", type=PATH, help="Study folder; default runs/<name of the study file>.")
 MODEL = click.option("--model", default="hybrid", show_default=True, help="Which fitted model.")
 K = click.option("-k", type=click.IntRange(min=1), default=10, show_default=True, help="List length.")
-TRAINABLE = ("adain", "cut", "cyclegan", "feedforward", "sanet")
 JUDGE = "By lists over all items, or by the mean of lists of warm and of cold items alone."
-JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON instead of a table.")
 
 MINIMAL = """
 \b
@@ -29,18 +27,6 @@ A minimal study file:
   images = "photos/"          # folder or zip
   [interactions]
   path = "purchases.csv"      # user_id, item_id, timestamp
-"""
-
-OWN_LOOK = """
-\b
-A file of looks:
-  [painted]                       # a painter's hand, kept off the product
-  stylizer = "magenta"
-  image = "starry_night.jpg"      # relative to this file
-  region = "background"
-  strength = 0.6
-  [retro]                         # a built-in look, a little warmer
-  grade = { warmth = 0.3 }
 """
 
 
@@ -285,138 +271,7 @@ def report(run: Path) -> None:
     click.echo(write_report(run))
 
 
-@main.group()
-def style() -> None:
-    """Restyle and describe pictures."""
-
-
-@style.command("list")
-@click.option("--commercial", is_flag=True, help="Only what may be used commercially.")
-@click.option("--offline", is_flag=True, help="Only what needs no network.")
-@JSON
-@example("stylerec style list --commercial")
-def style_list(commercial: bool, offline: bool, as_json: bool) -> None:
-    """List stylizers, looks and encoders: what they need and under which licence."""
-    from study.show import style_rows
-
-    show(style_rows(commercial=commercial, offline=offline), as_json)
-
-
-@style.command(epilog=OWN_LOOK)
-@click.argument("images", type=PATH)
-@click.option("--look", "looks", multiple=True, default=("retro",), show_default=True, help="Built in; repeatable.")
-@click.option("--looks", "looks_file", type=PATH, help="TOML with looks of your own: [name] tables.")
-@click.option("--out", type=PATH, required=True, help="Folder to write to.")
-@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Of grain and jitter.")
-@JSON
-@example("stylerec style transfer photos/ --look retro --look minimalist --out restyled/")
-def transfer(
-    images: Path, looks: tuple[str, ...], looks_file: Path | None, out: Path, seed: int, as_json: bool
-) -> None:
-    """Restyle every picture of a folder or zip; what is no longer the product is rejected with a reason."""
-    from study.pictures import transfer_folder
-
-    show(transfer_folder(images, looks, looks_file, out, seed=seed), as_json)
-
-
-@style.command("video")
-@click.argument("clip", type=PATH)
-@click.option("--look", default="", help="Built in, or one of the file of looks.")
-@click.option("--looks", "looks_file", type=PATH, help="TOML with looks of your own: [name] tables.")
-@click.option("--stylizer", default="", help="Repaints whole frames, in place of a look.")
-@click.option("--style", "styles", multiple=True, type=PATH, help="Its style image; repeatable.")
-@click.option("--set", "pairs", multiple=True, help="An option of it, as in `--set side=256`; repeatable.")
-@click.option(
-    "--strength", type=click.FloatRange(0, 1), default=1.0, show_default=True, help="How much of it is taken."
-)
-@click.option("--accept-licence", is_flag=True, help="Its licence was read, and fits.")
-@click.option("--carry", type=click.FloatRange(0, 1), default=1.0, show_default=True, help="0 lets frames flicker.")
-@click.option("--audio/--no-audio", default=True, show_default=True, help="Copy the sound.")
-@click.option("--out", type=PATH, required=True, help="Clip to write: .mp4, .mov, .mkv or .webm.")
-@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Of everything random.")
-@JSON
-@example("stylerec style video clip.mp4 --stylizer colour.mkl --style night.jpg --out styled.mp4")
-def video(
-    clip: Path,
-    look: str,
-    looks_file: Path | None,
-    stylizer: str,
-    styles: tuple[Path, ...],
-    pairs: tuple[str, ...],
-    strength: float,
-    accept_licence: bool,
-    out: Path,
-    seed: int,
-    as_json: bool,
-    **how: Any,
-) -> None:
-    """Restyle a clip so that what stands still does not flicker; times, size and sound stay.
-
-    Needs the extra `video`.
-    """
-    from study.training import options_from
-    from study.video import choose_look, transfer_clip
-    from style.video import VideoConfig
-
-    keys = {"options": options_from(pairs), "strength": strength, "accept_licence": accept_licence}
-    chosen = choose_look(look, looks_file, stylizer=stylizer, styles=styles, **keys)
-    show(transfer_clip(clip, chosen, out, seed=seed, config=VideoConfig(**how)), as_json)
-
-
-@style.command()
-@click.argument("kind", type=click.Choice(TRAINABLE))
-@click.argument("photos", type=PATH)
-@click.option(
-    "--style",
-    "styles",
-    multiple=True,
-    required=True,
-    type=PATH,
-    help="A style image, or a folder or zip of them; repeatable.",
-)
-@click.option("--out", type=PATH, required=True, help="Folder to write to; goes on with what is there.")
-@click.option("--steps", type=click.IntRange(min=1), default=1000, show_default=True, help="Batches at most.")
-@click.option("--batch", type=click.IntRange(min=1), default=4, show_default=True, help="Photos in one.")
-@click.option("--size", type=click.IntRange(min=32), default=128, show_default=True, help="Of the crops, in pixels.")
-@click.option("--every", type=click.IntRange(min=1), default=100, show_default=True, help="Steps between checkpoints.")
-@click.option("--patience", type=click.IntRange(min=0), default=0, show_default=True, help="Checks without a new best.")
-@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Of everything random.")
-@click.option("--set", "pairs", multiple=True, help="An option of the kind, as in `--set size=full`; repeatable.")
-@click.option("--tensorboard", is_flag=True, help="Also write what TensorBoard shows; needs the extra track.")
-@JSON
-@example("stylerec style train feedforward photos/ --style night.jpg --out models/night")
-def train(
-    kind: str,
-    photos: Path,
-    styles: tuple[Path, ...],
-    out: Path,
-    pairs: tuple[str, ...],
-    tensorboard: bool,
-    as_json: bool,
-    **how: int,
-) -> None:
-    """Train a stylizer on your own photos, with a sample sheet; a training that was cut off goes on bit for bit."""
-    from study.training import options_from, train_style
-    from style.training import TrainConfig
-
-    options, config = options_from(pairs), TrainConfig(**how)
-    rows = train_style(kind, photos, styles, out, config=config, options=options, tensorboard=tensorboard, say=tell)
-    show(rows, as_json)
-
-
-@style.command()
-@click.argument("images", type=PATH)
-@click.option(
-    "--encoder", "encoders", multiple=True, default=("efficientnet-lite0",), show_default=True, help="Repeatable."
-)
-@click.option("--out", type=PATH, required=True, help="Folder to write to: <encoder>.npy, .json, items.csv.")
-@JSON
-@example("stylerec style embed photos/ --encoder gram --out features/")
-def embed(images: Path, encoders: tuple[str, ...], out: Path, as_json: bool) -> None:
-    """Describe every picture of a folder or zip as feature vectors."""
-    from study.pictures import embed_folder
-
-    show(embed_folder(images, encoders, out), as_json)
+main.add_command(style)
 
 
 if __name__ == "__main__":

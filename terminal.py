@@ -13,6 +13,9 @@ import click
 
 from recsys.errors import StylerecError
 
+PATH = click.Path(path_type=Path)
+JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON instead of a table.")
+
 P = ParamSpec("P")
 R = TypeVar("R")
 

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import argparse
 import os
-import statistics
 import tempfile
 import time
 import warnings
@@ -24,6 +23,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import torch
+from turns import take_turns
 
 from recsys.files import write_json
 from recsys.registry import create
@@ -75,23 +75,11 @@ def least_cosine(a: np.ndarray, b: np.ndarray) -> float:
     return float(((a * b).sum(1) / np.linalg.norm(a, axis=1) / np.linalg.norm(b, axis=1)).min())
 
 
-def take_turns(work: dict[str, Callable[[], Any]], count: int, rounds: int) -> dict[str, dict[str, float]]:
-    """Images a second and CPU milliseconds an image of each contender, medians over rounds."""
-    wall: dict[str, list[float]] = {name: [] for name in work}
-    cpu: dict[str, list[float]] = {name: [] for name in work}
-    for number in range(rounds + 1):
-        for name, run in work.items():
-            start, used = time.perf_counter(), time.process_time()
-            run()
-            if number:  # the first round warms up
-                wall[name].append(time.perf_counter() - start)
-                cpu[name].append(time.process_time() - used)
+def rates(work: dict[str, Callable[[], Any]], count: int, rounds: int) -> dict[str, dict[str, float]]:
+    """Images a second and CPU milliseconds an image of each contender."""
+    timed = take_turns(work, rounds)
     return {
-        name: {
-            "images_per_s": count / statistics.median(wall[name]),
-            "cpu_ms_per_image": 1e3 * statistics.median(cpu[name]) / count,
-        }
-        for name in work
+        n: {"images_per_s": count / t["wall_s"], "cpu_ms_per_image": 1e3 * t["cpu_s"] / count} for n, t in timed.items()
     }
 
 
@@ -123,7 +111,7 @@ def main() -> None:
     for name, encoder in encoders.items():
         work[name] = lambda encoder=encoder: encoder.encode(pixels[encoder.size])
     work["all three, from JPEG files"] = all_three
-    timed = take_turns(work, len(files), options.rounds)
+    timed = rates(work, len(files), options.rounds)
     ours = timed["efficientnet-lite0"]
     found = {"timed": timed, "least_cosine": cosine, "check_images": check_speed(), "cores": cores(), "load": load}
     found["ratio"] = ours["images_per_s"] / timed[PEER]["images_per_s"]

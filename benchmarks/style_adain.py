@@ -13,14 +13,13 @@ from __future__ import annotations
 
 import argparse
 import os
-import statistics
-import time
 from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
 
 import numpy as np
 import torch
+from turns import take_turns
 
 from recsys.files import write_json
 from style.images import encode_jpeg
@@ -69,18 +68,6 @@ def networks_alone(task: AdainTask, photos: torch.Tensor) -> dict[str, Callable[
     return {"backbone, forward": look, "merge and decoder": make, "backbone, both ways": look_back}
 
 
-def take_turns(work: dict[str, Callable[[], None]], rounds: int) -> dict[str, list[float]]:
-    """CPU milliseconds of each, round by round; two rounds before warm up."""
-    found: dict[str, list[float]] = {name: [] for name in work}
-    for number in range(rounds + 2):
-        for name, run in work.items():
-            start = time.process_time()
-            run()
-            if number >= 2:
-                found[name].append(1e3 * (time.process_time() - start))
-    return found
-
-
 def measured(kind: str, photos: Photos, styles: Photos, options: argparse.Namespace) -> dict[str, float]:
     task = AdainTask(CONFIGS[kind], styles)
     config = TrainConfig(batch=options.batch, size=options.size)
@@ -91,11 +78,10 @@ def measured(kind: str, photos: Photos, styles: Photos, options: argparse.Namesp
     def step() -> None:
         task.step(batch, torch.Generator().manual_seed(next(rngs)))
 
-    times = take_turns({"step": step, **alone}, options.rounds)
-    sums = [sum(row) for row in zip(*(times[name] for name in alone), strict=True)]
-    ratios = [whole / parts for whole, parts in zip(times["step"], sums, strict=True)]
-    medians = {name: statistics.median(values) for name, values in times.items()}
-    return {**medians, "networks": statistics.median(sums), "ratio": statistics.median(ratios)}
+    timed = take_turns({"step": step, **alone}, options.rounds, warm=2)
+    cpu_ms = {name: 1e3 * seconds["cpu_s"] for name, seconds in timed.items()}
+    networks = sum(cpu_ms[name] for name in alone)
+    return {**cpu_ms, "networks": networks, "ratio": cpu_ms["step"] / networks}
 
 
 def main() -> None:

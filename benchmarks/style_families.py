@@ -32,6 +32,7 @@ import numpy.typing as npt
 import torch
 from PIL import Image
 
+from evaluation.bootstrap import bootstrap_means
 from recsys.errors import ConfigError
 from recsys.files import read_json, write_bytes, write_json
 from recsys.progress import silenced
@@ -172,9 +173,8 @@ def measured(stylizer: Stylizer, judge: Judge, references: Mapping[str, Images],
 
 def interval(values: npt.NDArray[np.float64], seed: int = 0) -> list[float]:
     """Mean over (styles, photos), and its 95 % interval by a bootstrap over photos."""
-    each = values.mean(axis=0)
-    rng = np.random.default_rng(seed)
-    means = each[rng.integers(0, len(each), (2000, len(each)))].mean(axis=1)
+    each = values.mean(axis=0, dtype=np.float64)
+    means = bootstrap_means(each[:, None], resamples=2000, seed=seed)
     return [float(each.mean()), *map(float, np.quantile(means, (0.025, 0.975)))]
 
 

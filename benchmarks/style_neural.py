@@ -17,8 +17,6 @@ from __future__ import annotations
 
 import argparse
 import os
-import statistics
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -26,6 +24,7 @@ from typing import Any
 import numpy as np
 import torch
 from PIL import Image
+from turns import take_turns
 
 from recsys.files import write_json
 from recsys.models.crew import one_thread
@@ -66,20 +65,6 @@ def styles(count: int) -> dict[str, Images]:
         picture.thumbnail((512, 512))
         found[path.stem] = np.array(picture)[None]
     return found
-
-
-def take_turns(work: dict[str, Callable[[], Any]], rounds: int) -> dict[str, dict[str, float]]:
-    """Wall and CPU seconds of each contender, medians over rounds."""
-    wall: dict[str, list[float]] = {name: [] for name in work}
-    cpu: dict[str, list[float]] = {name: [] for name in work}
-    for number in range(rounds + 1):
-        for name, run in work.items():
-            start, used = time.perf_counter(), time.process_time()
-            run()
-            if number:  # the first round warms up
-                wall[name].append(time.perf_counter() - start)
-                cpu[name].append(time.process_time() - used)
-    return {name: {"wall_s": statistics.median(wall[name]), "cpu_s": statistics.median(cpu[name])} for name in work}
 
 
 def trunk_alone(perception: Perception, x: torch.Tensor, steps: int) -> None:

@@ -13,8 +13,6 @@ from __future__ import annotations
 
 import argparse
 import os
-import statistics
-import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -22,6 +20,7 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor, nn
+from turns import take_turns
 
 from recsys.files import write_json
 from style.encoders.trunk import cores
@@ -88,23 +87,6 @@ def cut_networks(task: CutTask, a: Tensor, b: Tensor, places: Sequence[Tensor]) 
     both_ways(task.critic, both, [task.critic])
 
 
-def take_turns(work: dict[str, Callable[[], Any]], rounds: int) -> dict[str, dict[str, float]]:
-    """Wall and CPU seconds of each, medians over rounds in which all take turns."""
-    took: dict[str, list[tuple[float, float]]] = {name: [] for name in work}
-    for number in range(rounds + 2):
-        for name, run in work.items():
-            start, used = time.perf_counter(), time.process_time()
-            run()
-            if torch.cuda.is_available():
-                torch.cuda.synchronize()
-            if number > 1:  # the first rounds warm up
-                took[name].append((time.perf_counter() - start, time.process_time() - used))
-    return {
-        name: {key: statistics.median(t[i] for t in times) for i, key in enumerate(("wall_s", "cpu_s"))}
-        for name, times in took.items()
-    }
-
-
 def measured(options: argparse.Namespace) -> dict[str, dict[str, Any]]:
     how = {"size": options.networks, "device": options.device, "backbone": "random"}
     styles = style_pictures()
@@ -124,6 +106,7 @@ def measured(options: argparse.Namespace) -> dict[str, dict[str, Any]]:
             "cut, networks alone": lambda: cut_networks(cut, a, b, places),
         },
         options.rounds,
+        warm=2,
     )
     return {
         kind: {

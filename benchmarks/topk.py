@@ -13,8 +13,6 @@ from __future__ import annotations
 
 import argparse
 import os
-import statistics
-import time
 import tracemalloc
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -25,6 +23,7 @@ import numpy as np
 import scipy.sparse as sp
 from implicit.cpu.als import AlternatingLeastSquares
 from threadpoolctl import threadpool_limits
+from turns import take_turns
 
 from recsys.data.ids import IdMap
 from recsys.files import write_json
@@ -104,17 +103,6 @@ def disagreement(ours: Lists, peers: Lists) -> float:
     return float(differ.mean())
 
 
-def take_turns(work: dict[str, Callable[[], Any]], rounds: int) -> dict[str, float]:
-    """Median seconds of each contender."""
-    seconds: dict[str, list[float]] = {name: [] for name in work}
-    for _ in range(rounds):
-        for name, run in work.items():
-            start = time.perf_counter()
-            run()
-            seconds[name].append(time.perf_counter() - start)
-    return {name: statistics.median(s) for name, s in seconds.items()}
-
-
 def peak_mb(run: Callable[[], Any]) -> float:
     tracemalloc.start()
     run()
@@ -132,7 +120,7 @@ def main() -> None:
     model, denied = problem(options)
     work = contenders(model, denied, options.k)
     ties = disagreement(work[OURS](), work[PEERS[1]]())
-    seconds = take_turns(work, options.rounds)
+    seconds = {name: timed["wall_s"] for name, timed in take_turns(work, options.rounds).items()}
     ratio = min(seconds[p] for p in PEERS) / seconds[OURS]
     found = {"seconds": seconds, "ratio": ratio, "swapped_ties": ties, "peak_mb": peak_mb(work[OURS]), "load": load}
     for name, value in seconds.items():

@@ -28,36 +28,19 @@ class Trainable:
 
     Attributes:
         config: Dataclass of its options.
-        make: (options, style pictures, seed) → what is trained.
+        make: (options, style pictures, ``seed=``) → what is trained.
     """
 
     config: type
-    make: Callable[[Any, Photos, int], Task]
-
-
-def _feedforward(config: FeedForwardConfig, styles: Photos, seed: int) -> Task:
-    pictures = [styles.whole(name) for name in styles.names]
-    return FeedForwardTask(config, dict(zip(styles.names, pictures, strict=True)), seed=seed)
-
-
-def _adain(config: AdainConfig, styles: Photos, seed: int) -> Task:
-    return AdainTask(config, styles, seed=seed)
-
-
-def _cut(config: CutConfig, styles: Photos, seed: int) -> Task:
-    return CutTask(config, styles, seed=seed)
-
-
-def _cyclegan(config: CycleGanConfig, styles: Photos, seed: int) -> Task:
-    return CycleGanTask(config, styles, seed=seed)
+    make: Callable[..., Task]
 
 
 KINDS: Mapping[str, Trainable] = {
-    "adain": Trainable(AdainConfig, _adain),
-    "cut": Trainable(CutConfig, _cut),
-    "cyclegan": Trainable(CycleGanConfig, _cyclegan),
-    "feedforward": Trainable(FeedForwardConfig, _feedforward),
-    "sanet": Trainable(SanetConfig, _adain),
+    "adain": Trainable(AdainConfig, AdainTask),
+    "cut": Trainable(CutConfig, CutTask),
+    "cyclegan": Trainable(CycleGanConfig, CycleGanTask),
+    "feedforward": Trainable(FeedForwardConfig, FeedForwardTask.of),
+    "sanet": Trainable(SanetConfig, AdainTask),
 }
 
 
@@ -97,7 +80,7 @@ def train_style(
     with ExitStack() as stack:
         chosen = Photos.of(stack.enter_context(ImageStore.open(photos)), seed=config.seed)
         pictures = styles_from(styles, stack)
-        task = KINDS[kind].make(settings, pictures, config.seed)
+        task = KINDS[kind].make(settings, pictures, seed=config.seed)
         about: dict[str, Any] = {"kind": kind, "options": to_mapping(settings), "photos": len(chosen.names)}
         about["styles"] = [file_hash(p) if p.is_file() else list(pictures.names) for p in styles]
         track = stack.enter_context(board(out)) if tensorboard else silent

@@ -9,7 +9,7 @@ from __future__ import annotations
 import csv
 import io
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -209,6 +209,13 @@ def train(
                 say(", ".join(f"{k} {v:.4g}" for k, v in curve[-1].items()))
                 track(step, curve[-1])
     return curve
+
+
+def descend(optimiser: torch.optim.Optimizer, loss: Tensor, parameters: Iterable[nn.Parameter]) -> None:
+    """One update of ``parameters``; no gradient is computed for others."""
+    optimiser.zero_grad(set_to_none=True)
+    torch.autograd.backward(loss, inputs=list(parameters))
+    optimiser.step()
 
 
 def sheet(photos: Tensor, made: Sequence[Tensor]) -> Images:

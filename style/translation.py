@@ -5,7 +5,7 @@ No picture of one set has a counterpart in the other: domain A are the photos, d
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, ClassVar
@@ -19,6 +19,7 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from recsys.errors import ConfigError, DataError
 from style.base import Images, StyleCode, StylizerSpec
 from style.encoders.trunk import choose_device
+from style.losses import adversarial_loss
 from style.networks import PaintNetwork
 from style.perception import as_tensor, enlarged, resized
 from style.trained import damaged, fingerprint, read_model
@@ -153,11 +154,13 @@ def averaged(network: nn.Module) -> AveragedModel:
     return AveragedModel(network, multi_avg_fn=get_ema_multi_avg_fn(DECAY))  # type: ignore[no-untyped-call]
 
 
-def descend(optimiser: torch.optim.Optimizer, loss: Tensor, parameters: Iterable[nn.Parameter]) -> None:
-    """One update of ``parameters``; no gradient is computed for others."""
-    optimiser.zero_grad(set_to_none=True)
-    torch.autograd.backward(loss, inputs=list(parameters))
-    optimiser.step()
+def doubt(critic: Critic, real: Tensor, made: Tensor) -> Tensor:
+    """Half of what a critic gets wrong of real and of made pictures (n, 3, h, w), one pass for both.
+
+    Source: Zhu et al. (2017), Unpaired Image-to-Image Translation, eq. 1 as least squares.
+    """
+    true, false = critic(torch.cat([real, made.detach()])).split(len(real))
+    return (adversarial_loss(true, real=True) + adversarial_loss(false, real=False)).mean() / 2
 
 
 def split_style(kind: str, styles: Photos, seed: int) -> Photos:

@@ -24,7 +24,7 @@ from style.losses import channel_statistics, content_loss, cycle_loss, statistic
 from style.perception import as_tensor, enlarged, resized
 from style.stylizers.adain_networks import PIXELS, AttentionMerge, Maps, StatisticsMerge, StyleNetwork, normalised
 from style.trained import damaged, fingerprint, read_model, write_model
-from style.training import Photos
+from style.training import Photos, descend
 
 SIZES: Mapping[str, int] = {"thin": 16, "full": 32}
 """Channels of the decoder's shallowest layer."""
@@ -130,9 +130,7 @@ class AdainTask:
         drawn = as_tensor(self.styles.draw(rng, len(photos), photos.shape[2]), photos.device)
         parts = self._losses(photos, drawn)
         loss = self._total(parts)
-        self.optimisers["adam"].zero_grad(set_to_none=True)
-        torch.autograd.backward(loss)
-        self.optimisers["adam"].step()
+        descend(self.optimisers["adam"], loss, self.network.parameters())
         return {"loss": loss.item(), **{k: v.mean().item() for k, v in parts.items()}}
 
     @torch.no_grad()

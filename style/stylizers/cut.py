@@ -21,7 +21,7 @@ from style.frechet import distances
 from style.losses import adversarial_loss, cycle_loss, patch_nce_loss
 from style.perception import as_tensor
 from style.trained import write_model
-from style.training import Photos
+from style.training import Photos, descend
 from style.translation import (
     BETAS,
     SIZES,
@@ -30,7 +30,7 @@ from style.translation import (
     Translator,
     averaged,
     check_options,
-    descend,
+    doubt,
     split_style,
 )
 
@@ -139,8 +139,7 @@ class CutTask:
         }
         loss = torch.stack([self.weights[k] * v.mean() for k, v in parts.items()]).sum()
         descend(self.optimisers["generator"], loss, self.painters)
-        true, false = self.critic(torch.cat([both[n:], made[:n].detach()])).split(n)
-        critic = (adversarial_loss(true, real=True) + adversarial_loss(false, real=False)).mean() / 2
+        critic = doubt(self.critic, both[n:], made[:n])
         descend(self.optimisers["critic"], critic, self.critic.parameters())
         self.mean.update_parameters(self.generator)
         return {"loss": loss.item(), **{k: v.mean().item() for k, v in parts.items()}, "critic": critic.item()}

@@ -19,7 +19,7 @@ from style.frechet import distances
 from style.losses import adversarial_loss, cycle_loss
 from style.perception import as_tensor
 from style.trained import write_model
-from style.training import Photos
+from style.training import Photos, descend
 from style.translation import (
     BETAS,
     SIZES,
@@ -29,7 +29,7 @@ from style.translation import (
     Translator,
     averaged,
     check_options,
-    descend,
+    doubt,
     split_style,
 )
 
@@ -106,7 +106,7 @@ class CycleGanTask:
         loss = torch.stack([self.weights[k] * v.mean() for k, v in parts.items()]).sum()
         descend(self.optimisers["generators"], loss, self.painters)
         old_a, old_b = self.pool_a.exchange(to_a, rng), self.pool_b.exchange(to_b, rng)
-        critics = _doubt(self.critic_a, a, old_a) + _doubt(self.critic_b, b, old_b)
+        critics = doubt(self.critic_a, a, old_a) + doubt(self.critic_b, b, old_b)
         descend(self.optimisers["critics"], critics, self.judges)
         self.mean_there.update_parameters(self.there)
         self.mean_back.update_parameters(self.back)
@@ -159,10 +159,3 @@ class CycleGan(Translator):
         needs=("training",),
         about="the manner of a whole set of pictures, trained without pairs and able to find the way back",
     )
-
-
-def _doubt(critic: Critic, real: Tensor, made: Tensor) -> Tensor:
-    """Half of what a critic gets wrong, eq. 1 as least squares; one pass for both."""
-    answers = critic(torch.cat([real, made]))
-    true, false = answers.split(len(real))
-    return (adversarial_loss(true, real=True) + adversarial_loss(false, real=False)).mean() / 2

@@ -22,6 +22,7 @@ from style.encoders.trunk import choose_device
 from style.networks import PaintNetwork
 from style.perception import Perception, as_tensor, enlarged, resized
 from style.trained import damaged, fingerprint, read_model, write_model
+from style.training import Photos, descend
 
 SIZES: Mapping[str, tuple[int, int]] = {"full": (32, 5), "thin": (16, 3)}
 """Width of the first layer and residual blocks; ``full`` is the paper's."""
@@ -102,6 +103,11 @@ class FeedForwardTask:
         self.weights = {"content": config.content_weight, "style": config.style_weight, "tv": config.tv_weight}
         self.weights["range"] = RANGE_WEIGHT
 
+    @classmethod
+    def of(cls, config: FeedForwardConfig, styles: Photos, *, seed: int = 0) -> FeedForwardTask:
+        """For every one of some style pictures, by their names."""
+        return cls(config, {name: styles.whole(name) for name in styles.names}, seed=seed)
+
     def step(self, photos: Tensor, rng: torch.Generator) -> dict[str, float]:
         """See `style.training.Task`."""
         style = torch.randint(len(self.styles), (len(photos),), generator=rng).to(photos.device)
@@ -111,9 +117,7 @@ class FeedForwardTask:
         # what is cut off has no gradient of its own, and would stay black or white for ever
         parts["range"] = (made - made.clamp(0, 1)).square().flatten(1).mean(dim=1)
         loss = sum((self.weights[k] * v.mean() for k, v in parts.items()), torch.zeros((), device=photos.device))
-        self.optimisers["adam"].zero_grad(set_to_none=True)
-        torch.autograd.backward(loss)
-        self.optimisers["adam"].step()
+        descend(self.optimisers["adam"], loss, self.network.parameters())
         return {"loss": loss.item(), **{k: v.mean().item() for k, v in parts.items()}}
 
     @torch.no_grad()

@@ -5,24 +5,11 @@ import dataclasses
 import numpy as np
 import pytest
 from model_contract import shop
+from score_table import Table
 
 from recsys.errors import ConfigError, DataError
 from recsys.models.calibration import cold_offset, expected_cold_share
 from recsys.models.validation import K
-from recsys.topk import top_k
-
-
-class Table:
-    """Lists from a score matrix over all users."""
-
-    def __init__(self, past, scores):
-        self.scores = np.where(past.matrix.toarray() > 0, -np.inf, scores).astype(np.float32)
-
-    def top_items(self, user_idx, *, k, exclude_seen=True, allowed=None):
-        scores = self.scores[user_idx].copy()
-        if allowed is not None:
-            scores[:, ~allowed] = -np.inf
-        return top_k(scores, k)
 
 
 def a_shop_that_renews_itself(*, days=400, life=60, n_users=2000, seed=0):

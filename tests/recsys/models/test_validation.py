@@ -5,29 +5,16 @@ import dataclasses
 import numpy as np
 import pytest
 from model_contract import shop
+from score_table import Table
 
 from recsys.errors import ConfigError, DataError
 from recsys.models.popularity import Popularity
 from recsys.models.validation import Holdout, K
-from recsys.topk import top_k
 
 
 @pytest.fixture(scope="module")
 def data():
     return shop(n_users=40)
-
-
-class Table:
-    """Lists from a score matrix over all users."""
-
-    def __init__(self, past, scores):
-        self.scores = np.where(past.matrix.toarray() > 0, -np.inf, scores).astype(np.float32)
-
-    def top_items(self, user_idx, *, k, exclude_seen=True, allowed=None):
-        scores = self.scores[user_idx].copy()
-        if allowed is not None:
-            scores[:, ~allowed] = -np.inf
-        return top_k(scores, k)
 
 
 def test_the_past_is_before_what_is_judged(data):

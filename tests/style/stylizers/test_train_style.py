@@ -9,7 +9,7 @@ import torch
 from PIL import Image
 from stylizer_contract import pictures
 
-import cli
+from cli_style import TRAINABLE
 from recsys.errors import ArtifactError, ConfigError, ImageError
 from study.training import KINDS, styles_from, train_style
 from style.stylizers.feedforward import FeedForward
@@ -37,7 +37,7 @@ def styles(tmp_path_factory):
 
 
 def test_the_command_knows_every_kind():
-    assert tuple(KINDS) == cli.TRAINABLE
+    assert tuple(KINDS) == TRAINABLE
 
 
 def test_styles_are_files_folders_and_zips(styles, tmp_path):

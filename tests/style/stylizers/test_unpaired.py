@@ -19,8 +19,8 @@ from style.networks import PaintNetwork
 from style.perception import as_images, as_tensor
 from style.stylizers.cut import Cut, CutConfig, CutTask, PlaceHeads
 from style.stylizers.cyclegan import CycleGan, CycleGanConfig, CycleGanTask
-from style.training import Photos, TrainConfig, train
-from style.translation import Critic, Generator, ImagePool, descend, split_style
+from style.training import Photos, TrainConfig, descend, train
+from style.translation import Critic, Generator, ImagePool, split_style
 
 QUICK = {"backbone": "random", "device": "cpu", "learning_rate": 2e-3}
 KINDS = {
