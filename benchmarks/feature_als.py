@@ -57,8 +57,8 @@ ONE_HOT = (
 K = 20
 GRID = {
     "iterations": (8, 16),
-    "regularization": (0.01, 0.03, 0.1),
-    "unobserved": (0.01, 0.03, 0.1),
+    "regularization": (0.01, 0.03, 0.05, 0.07, 0.1),
+    "unobserved": (0.003, 0.01, 0.03),
     "ridge": (0.3, 3.0, 30.0),
 }
 """Ridge is the penalty of feature weights: for us worth so many average rows, for the peer its own absolute one."""
