@@ -60,8 +60,11 @@ GRID = {
     "regularization": (0.01, 0.03, 0.05, 0.07, 0.1),
     "unobserved": (0.003, 0.01, 0.03),
     "ridge": (0.3, 3.0, 30.0),
+    "intercept": (False, True),
 }
-"""Ridge is the penalty of feature weights: for us worth so many average rows, for the peer its own absolute one."""
+"""Ridge is the penalty of feature weights: for us worth so many average rows, for the peer its own absolute one.
+
+The peer's intercept is a column of ones."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -145,7 +148,14 @@ Factors = tuple[np.ndarray, np.ndarray]
 
 
 def ours(
-    given: Task, *, factors: int, iterations: int, regularization: float, unobserved: float, ridge: float
+    given: Task,
+    *,
+    factors: int,
+    iterations: int,
+    regularization: float,
+    unobserved: float,
+    ridge: float,
+    intercept: bool,
 ) -> Factors:
     model = FeatureALS(
         factors=factors,
@@ -153,6 +163,7 @@ def ours(
         regularization=regularization,
         unobserved_weight=unobserved,
         feature_l2=ridge,
+        intercept=intercept,
         raw=given.data.item_features.names,
         device="cpu",
     )
@@ -168,12 +179,20 @@ def peer(
     regularization: float,
     unobserved: float,
     ridge: float,
+    intercept: bool,
     features: Any = None,
 ) -> Factors:
     from irspack import IALSRecommender
 
     warm = given.data.is_warm
     features = given.matrix if features is None else features
+    if intercept:
+        ones = np.ones((features.shape[0], 1), np.float32)
+        features = (
+            np.hstack([features, ones])
+            if isinstance(features, np.ndarray)
+            else sp.csr_matrix(sp.hstack([features, ones]))
+        )
     model = IALSRecommender(
         sp.csr_matrix(given.data.matrix[:, np.flatnonzero(warm)]),
         n_components=factors,
@@ -238,7 +257,14 @@ def compare(name: str, tasks: tuple[Task, Task], factors: int, rounds: int) -> d
     tuning, final = tasks
     matrix = final.matrix
     forms = [matrix, sp.csr_matrix(matrix)] if isinstance(matrix, np.ndarray) else [matrix, matrix.toarray()]
-    some = {"factors": factors, "iterations": 4, "regularization": 0.01, "unobserved": 0.1, "ridge": 10.0}
+    some = {
+        "factors": factors,
+        "iterations": 4,
+        "regularization": 0.01,
+        "unobserved": 0.1,
+        "ridge": 10.0,
+        "intercept": False,
+    }
     form = min(forms, key=lambda f: seconds(lambda: peer(final, **some, features=f)))
 
     def theirs(given: Task, **options: Any) -> Factors:

@@ -87,7 +87,7 @@ class Design:
     """Features of one side, ready to be multiplied: an intercept and dense blocks, then sparse blocks.
 
     Attributes:
-        dense: (n, 1 + d) the intercept's ones and the dense blocks.
+        dense: (n, 1 + d) the intercept's ones, or zeros where there is none, and the dense blocks.
         sparse: (n, s) the sparse blocks as a bag, or None.
     """
 
@@ -95,9 +95,11 @@ class Design:
     sparse: Bag | None
 
     @classmethod
-    def of(cls, blocks: Sequence[Matrix], n: int, device: torch.device | str = "cpu") -> Design:
+    def of(
+        cls, blocks: Sequence[Matrix], n: int, device: torch.device | str = "cpu", *, intercept: bool = True
+    ) -> Design:
         """From blocks of n rows."""
-        dense = [np.ones((n, 1), np.float32), *(b for b in blocks if isinstance(b, np.ndarray))]
+        dense = [np.full((n, 1), intercept, np.float32), *(b for b in blocks if isinstance(b, np.ndarray))]
         sparse = [b for b in blocks if not isinstance(b, np.ndarray)]
         bag = Bag.of(sp.csr_array(sp.hstack(sparse, format="csr")), device) if sparse else None
         return cls(torch.from_numpy(np.hstack(dense)).to(device), bag)
@@ -163,7 +165,8 @@ class Ridge:
     def __init__(self, design: Design, row_weight: Tensor, ridge: float, crew: Crew) -> None:
         self.design, self.row_weight, self.crew = design, row_weight, crew
         self.ridge = design.dense.new_full((design.width, 1), ridge)
-        self.ridge[0] = 0  # shrinking the mean would make all that is unknown alike nothing
+        # shrinking the mean would make all that is unknown alike nothing; a column of zeros is kept at 0
+        self.ridge[0] *= not design.dense[:1, 0].any()
         self.factor: Tensor | None = None
         if design.width <= WIDE:
             normal = design.normal(row_weight, crew)

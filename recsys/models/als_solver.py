@@ -191,19 +191,23 @@ def _primal(part: Part, other: Tensor, scale: Tensor, start: Tensor) -> tuple[Te
 
 
 def _stepped(part: Part, other: Tensor, scale: Tensor, start: Tensor, v: Tensor, steps: int) -> tuple[Tensor, Tensor]:
-    """The same by conjugate gradients from ``v``; every step lowers the loss."""
-    y = _gathered(other, part.index, part.root, scale)
-    z = part.root - _products(y, v)
-    direction = residual = _sums(z, y).add_(start).sub_(v)
+    """The same by conjugate gradients from ``v``; every step lowers the loss.
+
+    Time goes into reading the gathered factors, so S is not formed: √w and 1 / √D are put on the short vectors beside.
+    """
+    y = other.index_select(0, part.index.reshape(-1)).view(*part.index.shape, -1)
+    z = part.root - _products(y, scale * v).mul_(part.root)
+    direction = residual = _sums(part.root * z, y).mul_(scale).add_(start).sub_(v)
     energy = residual.square().sum(dim=1, keepdim=True)
-    for _ in range(steps):
-        image = _products(y, direction)
+    for left in reversed(range(steps)):
+        image = _products(y, scale * direction).mul_(part.root)
         curvature = direction.square().sum(dim=1, keepdim=True) + image.square().sum(dim=1, keepdim=True)
         step = energy / curvature.clamp_(min=TINY)
         v, z = v + step * direction, z - step * image
-        residual = residual - step * _sums(image, y).add_(direction)
-        before, energy = energy, residual.square().sum(dim=1, keepdim=True)
-        direction = residual + energy / before.clamp(min=TINY) * direction
+        if left:
+            residual = residual - step * _sums(part.root * image, y).mul_(scale).add_(direction)
+            before, energy = energy, residual.square().sum(dim=1, keepdim=True)
+            direction = residual + energy / before.clamp(min=TINY) * direction
     return v, z
 
 

@@ -54,6 +54,8 @@ class FeatureALS:
         unobserved_weight: a, the weight of a pair without an interaction; the mean interaction's is 1.
         frequency_scaling: ν: 0 pulls all rows alike, 1 in proportion to their part in the loss.
         feature_l2: f, the penalty on feature weights, worth so many average rows, > 0.
+        intercept: Whether rows are pulled to a common mean beside what their features say. Without it, what is like
+            nothing known is pulled to 0.
         confidence: How a pair's summed weight counts, before the mean is made 1: ``linear``, or ``log``(1 + weight).
         cg_steps: Conjugate gradient steps an iteration for rows with more than 16 interactions, from where they were;
             0 solves them directly too. The last solution of the users is direct in any case.
@@ -82,6 +84,7 @@ class FeatureALS:
     unobserved_weight: float = 0.1
     frequency_scaling: float = 1.0
     feature_l2: float = 10.0
+    intercept: bool = True
     confidence: Literal["linear", "log"] = "log"
     cg_steps: int = 3
     blocks: tuple[str, ...] | None = None
@@ -182,7 +185,7 @@ class _Fit:
         penalty = c.penalty(interactions.mass, n_others)
         rng = torch.Generator().manual_seed(c.seed)
         start = torch.randn(n, c.factors, generator=rng) * (0.1 / c.factors**0.5)
-        design = Design.of(blocks, n, self.device) if blocks else None
+        design = Design.of(blocks, n, self.device, intercept=c.intercept) if blocks else None
         ridge = c.feature_l2 * float(penalty.double().mean())
         more = {"ridge": ridge, "unobserved": c.unobserved_weight}
         return Side(interactions, penalty, start.to(self.device), design, **more, crew=self.workers)

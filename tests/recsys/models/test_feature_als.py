@@ -140,7 +140,8 @@ def parameters(fitted, data):
 
 
 @pytest.mark.parametrize(
-    "options", [{}, {"frequency_scaling": 0.0, "confidence": "linear"}, {"unobserved_weight": 1.0}]
+    "options",
+    [{}, {"frequency_scaling": 0.0, "confidence": "linear"}, {"unobserved_weight": 1.0}, {"intercept": False}],
 )
 def test_the_last_loss_is_the_stated_objective(data, options):
     fitted = FeatureALS(**QUICK, **options).fit(data)
@@ -148,11 +149,26 @@ def test_the_last_loss_is_the_stated_objective(data, options):
     assert fitted.losses[-1] == pytest.approx(expected, rel=1e-5)  # float32 factors
 
 
-@pytest.mark.parametrize("options", [{}, {"frequency_scaling": 0.5}, {"unobserved_weight": 0.0, "feature_l2": 0.1}])
+@pytest.mark.parametrize(
+    "options",
+    [{}, {"frequency_scaling": 0.5}, {"unobserved_weight": 0.0, "feature_l2": 0.1}, {"intercept": False}],
+)
 def test_the_objective_never_rises(data, options):
     losses = FeatureALS(factors=8, iterations=40, regularization=0.05, **options).fit(data).losses
     assert losses[-1] < 0.9 * losses[0]
     assert (np.diff(losses) < 1e-5 * losses[0]).all()  # float32
+
+
+def test_without_an_intercept_what_is_like_nothing_is_pulled_to_nothing(data):
+    """Of the objective the gradient of all but the intercepts is zero, and they are."""
+    fitted = FeatureALS(factors=6, iterations=800, regularization=0.1, intercept=False).fit(data)
+    values = parameters(fitted, data)
+    users, items, of_users, of_items = torch.autograd.grad(written_out(fitted, data, values), values)
+    largest = max(float(v.detach().abs().max()) for v in values)
+    for gradient in (users, items, of_users[1:], of_items[1:]):
+        assert float(gradient.abs().max()) < 2e-3 * largest  # float32
+    assert not fitted.user_regression.intercept.any()
+    assert not fitted.item_regression.intercept.any()
 
 
 def test_at_the_end_every_gradient_is_zero(data):
