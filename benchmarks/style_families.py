@@ -4,8 +4,8 @@
 
 Photos and style images come from the folder STYLEREC_DATA names. Trained families are read from `--models`, one folder
 a family (`feedforward`, `adain`, …, as `stylerec style train` writes them); those that are not there are named and left
-out, as are those that ask a provider or need a checkpoint. cyclegan and cut, which know a domain alone, are judged by one
-style. Families that optimise every picture see `--slow` photos.
+out, as are those that ask a provider or need a checkpoint. cyclegan and cut, which know a domain alone, are judged by
+one style. Families that optimise every picture see `--slow` photos.
 
     gram       style share: squared distance of Gram matrices to the style's, over the unstyled photo's
     colours    sliced Wasserstein distance of the colours to the style's, over the unstyled photo's
