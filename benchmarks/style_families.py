@@ -31,7 +31,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import torch
-from PIL import Image
+from PIL import Image, ImageDraw, ImageFont
 
 from evaluation.bootstrap import bootstrap_means
 from recsys.errors import ConfigError
@@ -52,6 +52,8 @@ BATCH = 8
 SLOW = ("adaptive", "neural_style", "photoreal.matting")
 DOMAIN = "starry_night"
 """What families that know a domain alone are judged by: train them on pictures of its kind."""
+SHOWN, CELL, LABEL = 3, 112, 150
+"""Styles of the contact sheet, and pixels of a picture and of the names."""
 MEASURES = ("gram", "colours", "ssim", "edges", "cosine")
 
 
@@ -155,9 +157,11 @@ def families(models: Path, only: list[str]) -> Iterator[tuple[str, Stylizer]]:
         yield name, create("stylizers", name, **options)
 
 
-def measured(stylizer: Stylizer, judge: Judge, references: Mapping[str, Images], count: int) -> tuple[Any, Any, float]:
-    """((styles, photos) of each measure, the first pictures of each style, seconds a photo)."""
-    rows, seconds, shown = slice(0, count), 0.0, []
+def measured(
+    stylizer: Stylizer, judge: Judge, references: Mapping[str, Images], count: int
+) -> tuple[dict[str, npt.NDArray[np.float64]], dict[str, Images], float]:
+    """((styles, photos) of each measure, style → its first pictures, seconds a photo)."""
+    rows, seconds, shown = slice(0, count), 0.0, dict[str, Images]()
     found: dict[str, list[Any]] = {name: [] for name in MEASURES}
     domain = "style-image" not in stylizer.spec.needs
     chosen = {DOMAIN: references[DOMAIN]} if domain and DOMAIN in references else references
@@ -167,7 +171,7 @@ def measured(stylizer: Stylizer, judge: Judge, references: Mapping[str, Images],
         parts = [stylizer.apply(judge.originals[i : i + BATCH], code) for i in range(0, count, BATCH)]
         seconds += time.perf_counter() - start
         made = np.concatenate(parts)[:count]
-        shown.append(made[:4])
+        shown[title] = made[:4]
         for name, values in judge(made, rows, title, style).items():
             found[name].append(values)
     return {k: np.stack(v) for k, v in found.items()}, shown, seconds / (count * len(shown))
@@ -180,8 +184,33 @@ def interval(values: npt.NDArray[np.float64], seed: int = 0) -> list[float]:
     return [float(each.mean()), *map(float, np.quantile(means, (0.025, 0.975)))]
 
 
-def strip(images: Images, width: int = 112) -> Images:
-    return np.concatenate([resized(images, width)[i] for i in range(len(images))], axis=1)
+class Sheet:
+    """The contact sheet: a row a family, four photos under each of three styles, names and styles beside and above."""
+
+    def __init__(self, originals: Images, references: Mapping[str, Images]) -> None:
+        self.names = list(references)[:SHOWN]
+        self.rows = [self.row("style", {n: np.repeat(references[n], 4, axis=0) for n in self.names})]
+        self.rows.append(self.row("photo", dict.fromkeys(self.names, originals)))
+
+    def row(self, label: str, shown: Mapping[str, Images]) -> Images:
+        """(CELL, width, 3) uint8; a style that ``shown`` lacks stays blank."""
+        cells = np.full((len(self.names), 4, CELL, CELL, 3), 255, np.uint8)
+        for cell, name in zip(cells, self.names, strict=True):
+            if name in shown:
+                cell[: len(shown[name])] = resized(shown[name][:4], CELL)
+        head = Image.new("RGB", (LABEL, CELL), (255, 255, 255))
+        ImageDraw.Draw(head).text((6, CELL // 2 - 7), label, fill=(0, 0, 0), font=ImageFont.load_default(14))
+        return np.concatenate([np.asarray(head), *cells.reshape(-1, CELL, CELL, 3)], axis=1)
+
+    def add(self, family: str, shown: Mapping[str, Images]) -> None:
+        """One more row; a family that was judged by other styles shows those in their places."""
+        places = dict(zip(self.names, shown.values(), strict=False)) if not set(self.names) & set(shown) else shown
+        only = "" if len(shown) > 1 else f"\n({next(iter(shown))})"
+        self.rows.append(self.row(family + only, places))
+
+    def jpeg(self) -> bytes:
+        """The whole."""
+        return encode_jpeg(np.concatenate(self.rows), 90)
 
 
 def main() -> None:
@@ -194,7 +223,7 @@ def main() -> None:
     options = parser.parse_args()
     judge, references = Judge(photos(options.photos)), styles(options.styles)
     keep(references, options.models / "styles")
-    table, sheet = {}, [np.concatenate([strip(judge.originals[:4]) for _ in range(3)], axis=1)]
+    table, sheet = {}, Sheet(judge.originals, references)
     print(f"{'':<20}" + "".join(f"{m:>24}" for m in MEASURES) + f"{'photos x styles':>17}{'s/photo':>9}")
     for name, stylizer in families(options.models, options.only):
         count = min(options.slow if name in SLOW else options.photos, options.photos)
@@ -209,12 +238,12 @@ def main() -> None:
         table[name] = {**row, "pairs": pairs, "seconds": seconds}
         cells = "".join(f"{a:>9.3f} [{b:.3f}, {c:.3f}]".rjust(24) for a, b, c in row.values())
         print(f"{name:<20}{cells}{pairs:>17}{seconds:>9.2f}", flush=True)
-        sheet.append(np.concatenate([strip(made) for made in (shown * 3)[:3]], axis=1))
+        sheet.add(name, shown)
     out = HERE / "results" / "style_families.json"
     if options.only and out.exists():  # the others' rows stay
         table = read_json(out)["families"] | table
     write_json(out, {"styles": list(references), "families": table})
-    write_bytes(options.models / "contact-sheet.jpg", encode_jpeg(np.concatenate(sheet), 90))
+    write_bytes(options.models / "contact-sheet.jpg", sheet.jpeg())
     print(f"contact sheet, a row a family, three styles: {options.models / 'contact-sheet.jpg'}")
 
 
