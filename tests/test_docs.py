@@ -171,8 +171,8 @@ def test_the_ranges_of_tuning_are_those_searched() -> None:
 
 
 def test_the_lists_of_names_are_complete() -> None:
-    offline, looks, experiment, recommend = (
-        tables(TEXT[f"{page}.md"]) for page in ("offline", "looks", "experiment", "recommend")
+    offline, looks, stylizers, experiment, recommend = (
+        tables(TEXT[f"{page}.md"]) for page in ("offline", "looks", "stylizers", "experiment", "recommend")
     )
 
     def first(rows: list[list[str]]) -> list[str]:
@@ -183,7 +183,7 @@ def test_the_lists_of_names_are_complete() -> None:
     assert {row[0].strip("`"): row[1] for row in looks["look"]} == {
         n: look.about for n, look in builtin_looks().items()
     }
-    assert set(first(looks["stylizer"])) == set(OURS["stylerec.stylizers"])
+    assert set(first(stylizers["stylizer"])) == set(OURS["stylerec.stylizers"])
     assert set(first(looks["encoder"])) == set(OURS["stylerec.encoders"])
     assert {reason for *_, reason in _BOUNDS} < set(first(looks["reason"]))
     assert all(f"`{kind}`" in TEXT["looks.md"] for kind in BACKDROPS)

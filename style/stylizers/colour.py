@@ -12,6 +12,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
+from scipy.ndimage import gaussian_filter
 
 from style.base import Images, StyleCode, StylizerSpec
 from style.distance import colours, quantiles
@@ -24,6 +25,10 @@ SAMPLE = 4096
 """Pixels that a description is taken from: evenly spaced."""
 GAIN = 2.0
 """Largest stretch of any colour direction by a linear map: more lights up JPEG's chroma blocks."""
+FLAT = 1.0
+"""Width in CIELAB within which colours look alike, and are moved alike."""
+STEEP = 2.0
+"""Largest stretch where quantiles are matched, as `GAIN`."""
 SAME = 1e-3
 """Largest difference, in the units of its space, at which a photo's description is the style's: it stays as it is."""
 
@@ -180,7 +185,8 @@ class OptimalTransportColour(ColourTransfer):
     Iterative distribution transfer (Pitié, Kokaram, Dahyot 2007, Automated colour grading using colour distribution
     transfer, algorithm 1): rotate, match the quantiles of the three axes, rotate back, again and again. The style is
     the quantiles along fixed directions, so that codes mix: between two styles lies their sliced barycentre (Rabin et
-    al. 2011). Table nodes follow the sample that was moved.
+    al. 2011). Table nodes go as the sample around them does on the whole, which keeps JPEG's rings around a product
+    with the ground they are on (regularity: Ferradans et al. 2014, Regularized discrete optimal transport).
     """
 
     spec = StylizerSpec(
@@ -191,6 +197,10 @@ class OptimalTransportColour(ColourTransfer):
     LEVELS: ClassVar[int] = 128
     ROTATIONS: ClassVar[int] = 12
     ROUNDS: ClassVar[int] = 2
+    AROUND: ClassVar[float] = 1.0
+    """Nodes over which what the sample does is averaged (a Gaussian's deviation)."""
+    FEW: ClassVar[float] = 0.01
+    """Pixels of the sample below which a node goes its own way."""
 
     def describe(self, points: Array) -> Arrays:
         """(ROTATIONS, LEVELS, 3) quantiles along the axes of each rotation."""
@@ -207,7 +217,15 @@ class OptimalTransportColour(ColourTransfer):
                     turned[axis] = matched(turned[axis], before[:, axis], after[:, axis])
                     followers[axis] = matched(followers[axis], before[:, axis], after[:, axis])
                 moved, along = rotation.T @ turned, rotation.T @ followers
-        return along
+        return self._regular(nodes, along, points, moved)
+
+    def _regular(self, nodes: Array, along: Array, points: Array, moved: Array) -> Array:
+        """(3, m) nodes go as the sample around them does on the whole, or ``along`` where there is none of it."""
+        cells = np.rint(self.to_rgb(points) * ((GRID - 1) / 255)).astype(np.int64)
+        flat = np.ravel_multi_index(tuple(cells), (GRID,) * 3)
+        seen = np.stack([np.bincount(flat, w, GRID**3) for w in (np.ones(len(flat)), *(moved - points))])
+        near = gaussian_filter(seen.reshape(4, GRID, GRID, GRID), (0, *[self.AROUND] * 3)).reshape(4, -1)
+        return np.asarray(nodes + (near[1:] + self.FEW * (along - nodes)) / (near[0] + self.FEW))
 
 
 def linear_map(source: Array, target: Array, *, gain: float = GAIN) -> Array:
@@ -236,13 +254,22 @@ def _levels(n: int) -> Array:
 def matched(values: Array, before: Array, after: Array) -> Array:
     """Values where their quantiles go: piecewise linear between quantiles, shifted as the ends are beyond them.
 
+    Quantiles nearer than ``FLAT`` go to the mean of where they would go each: a flat ground cannot be parted, and
+    would else be thrown to one end of what it should cover, its noise to both.
+
     Example:
-        >>> matched(np.array([-1.0, 0.5, 3.0]), np.array([0.0, 1.0]), np.array([10.0, 30.0])).round(3).tolist()
-        [9.0, 20.0, 32.0]
+        >>> matched(np.array([-1.0, 0.5, 3.0]), np.array([0.0, 1.0]), np.array([10.0, 11.5])).round(3).tolist()
+        [9.0, 10.75, 13.5]
+        >>> matched(np.array([5.0]), np.array([5.0, 5.0, 5.0]), np.array([10.0, 20.0, 60.0])).tolist()
+        [30.0]
     """
-    rising = before + np.linspace(0, 1e-6, len(before))  # equal quantiles of a flat ground have one place each
-    inside = np.interp(values, rising, after)
-    return np.asarray(inside + np.minimum(values - before[0], 0) + np.maximum(values - rising[-1], 0))
+    starts = np.flatnonzero(np.diff(np.floor((before - before[0]) / FLAT), prepend=-1))
+    counts = np.diff(starts, append=len(before))
+    places, goals = (np.add.reduceat(q, starts) / counts for q in (before, after))
+    most, drop = counts.argmax(), goals - STEEP * places
+    darker, lighter = np.maximum.accumulate(drop[most::-1])[:0:-1], np.minimum.accumulate(drop[most:])
+    inside = np.interp(values, places, STEEP * places + np.append(darker, lighter))
+    return np.asarray(inside + np.minimum(values - places[0], 0) + np.maximum(values - places[-1], 0))
 
 
 def rotations(n: int) -> Array:

@@ -6,14 +6,17 @@ from skimage.color import lab2rgb, rgb2lab
 
 from style.base import StyleCode, Stylizer
 from style.distance import quantiles, sliced_wasserstein
+from style.images import decode, encode_jpeg
 from style.lab import lab_to_rgb
 from style.stylizers.colour import (
+    STEEP,
     ColourTransfer,
     HistogramColour,
     MklColour,
     OptimalTransportColour,
     ReinhardColour,
     linear_map,
+    matched,
 )
 from style.stylizers.table import GRID, apply_table
 
@@ -117,3 +120,51 @@ class TestEveryMethod:
 def test_quantiles_are_numpys(n: int, levels: int, seed: int) -> None:
     points, level = np.random.default_rng(seed).normal(size=(2, n)), np.linspace(0, 1, levels)
     np.testing.assert_allclose(quantiles(points, level), np.quantile(points, level, axis=1), atol=1e-12)
+
+
+def _shop_photo() -> np.ndarray:
+    """(1, 160, 160, 3): a blue disc with a pattern on white, as JPEG leaves it."""
+    y, x = np.mgrid[:160, :160] - 80.0
+    photo = np.full((160, 160, 3), 255, np.uint8)
+    inside = x**2 + y**2 < 45**2
+    photo[inside] = (40, 70, 150)
+    photo[inside & ((x // 6 + y // 6) % 2 == 0)] = (90, 120, 190)
+    return decode(encode_jpeg(photo, 75)).pixels[None]
+
+
+@given(st.lists(st.floats(0, 100), min_size=2, max_size=40), st.lists(st.floats(0, 100), min_size=40, max_size=40))
+def test_matching_keeps_the_order_and_never_stretches_more_than_it_may(own: list[float], other: list[float]) -> None:
+    before, after = np.sort(own), np.sort(other[: len(own)])
+    values = np.linspace(-20, 120, 400)
+    slopes = np.diff(matched(values, before, after)) / np.diff(values)
+    assert slopes.min() >= -1e-9
+    assert slopes.max() <= STEEP + 1e-9
+
+
+def test_a_flat_ground_goes_to_the_mean_of_what_it_covers() -> None:
+    before, after = np.array([20.0, 40.0, 100.0, 100.0, 100.0]), np.array([10.0, 20.0, 30.0, 50.0, 70.0])
+    assert matched(np.array([100.0]), before, after) == pytest.approx(50)
+
+
+@pytest.mark.parametrize("stylizer", [HistogramColour(), OptimalTransportColour()], ids=lambda s: s.spec.name)
+def test_no_rings_appear_around_a_product_on_white(stylizer: ColourTransfer) -> None:
+    photo, style = _shop_photo(), _pictures(1, (64, 64), seed=3) // 2 + np.array([60, 40, 0], np.uint8)
+    made = stylizer.apply(photo, stylizer.encode(style))
+    y, x = np.mgrid[:160, :160] - 80.0
+    beside = (x**2 + y**2 > 49**2) & (x**2 + y**2 < 60**2)
+    before, after = (rgb2lab(p[0])[beside].std(axis=0).max() for p in (photo, made))
+    assert before > 0.2  # JPEG did leave some
+    assert after < 2.5 * before
+
+
+def test_on_a_shop_photo_transport_comes_closest_to_a_style_whose_axes_go_together() -> None:
+    rng = np.random.default_rng(1)
+    share, noise = rng.beta(0.5, 0.5, (64, 64, 1)), rng.normal(0, 8, (64, 64, 3))
+    style = np.clip(share * (230, 150, 40) + (1 - share) * (20, 70, 110) + noise, 0, 255).astype(np.uint8)[None]
+    photo = _shop_photo()
+    distances = {
+        s.spec.name: sliced_wasserstein(s.apply(photo, s.encode(style))[0], style[0])
+        for s in (ReinhardColour(), MklColour(), HistogramColour(), OptimalTransportColour())
+    }
+    assert min(distances, key=lambda name: distances[name]) == "colour.ot", distances
+    assert max(distances.values()) < sliced_wasserstein(photo[0], style[0])
