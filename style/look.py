@@ -160,14 +160,23 @@ class Look:
 
     def _paint(self, photos: Sequence[Photo], scenes: Sequence[Floats]) -> list[Picture]:
         if self.painter is None or not photos:
-            return [compose(photo, ground, self.grade) for photo, ground in zip(photos, scenes, strict=True)]
+            return [
+                compose(photo, ground, self.grade, studio=self.shadow.studio)
+                for photo, ground in zip(photos, scenes, strict=True)
+            ]
         stylizer, code = self.painter
         if self.region == "background" and self.backdrop is not None:  # no ghost of the product on its backdrop
             empty = np.stack([to_picture(ground) for ground in scenes])
             made = stylizer.apply(empty, code)
             grounds = [self._mixed(old, new) for old, new in zip(empty, made, strict=True)]
-            return [compose(photo, ground, self.grade) for photo, ground in zip(photos, grounds, strict=True)]
-        plain = [compose(photo, ground, self.grade) for photo, ground in zip(photos, scenes, strict=True)]
+            return [
+                compose(photo, ground, self.grade, studio=self.shadow.studio)
+                for photo, ground in zip(photos, grounds, strict=True)
+            ]
+        plain = [
+            compose(photo, ground, self.grade, studio=self.shadow.studio)
+            for photo, ground in zip(photos, scenes, strict=True)
+        ]
         made = stylizer.apply(np.stack(plain), code)
         return [
             repaint(photo, before, self._mixed(before, after), self.region)
@@ -190,7 +199,7 @@ def builtin_looks() -> dict[str, Look]:
 
     Example:
         >>> list(builtin_looks())
-        ['fashion', 'minimalist', 'retro']
+        ['fashion', 'festive', 'luxury', 'minimalist', 'natural', 'retro', 'street']
     """
     return {name: look_from_mapping(name, {}, Path()) for name in builtin_tables()}
 

@@ -10,10 +10,12 @@ import numpy as np
 
 from recsys.errors import ConfigError, unknown_name
 from style.lab import Floats, rgb_to_lab
+from style.paint import Rng, mix, pixel, soft
 from style.raster import box_mean
+from style.spectacle import bokeh, confetti, garland, gilded, leaf_shadow, posters
+from style.surfaces import asphalt, brick, concrete, linen, marble, planks, velvet
 
 Palette = tuple[str, ...]
-Rng = np.random.Generator
 
 
 @dataclass(frozen=True)
@@ -137,23 +139,6 @@ def _field(height: int, width: int) -> tuple[Floats, Floats]:
     return grid[0].astype(np.float32), grid[1].astype(np.float32)
 
 
-def _mix(first: Floats, second: Floats, share: Floats) -> Floats:
-    """Between two colours (3,), or planes, by a plane."""
-    first, second = (c[:, None, None] if c.ndim == 1 else c for c in (first, second))
-    return np.asarray(first + (second - first) * share, np.float32)
-
-
-def _soft(value: Floats, width: float) -> Floats:
-    """0 below, 1 above zero, smooth over ``width``."""
-    t = np.clip(value / np.float32(width) + np.float32(0.5), 0, 1)
-    return np.asarray(t * t * (3 - 2 * t), np.float32)
-
-
-def _pixel(y: Floats) -> float:
-    """The size of a pixel, a little wider so that edges are smooth."""
-    return 1.6 / float(min(y.shape))
-
-
 # --- the drawings: (x, y, palette (k, 3), jitter (6,)) -> (3, h, w) -----------------------------------------------
 
 
@@ -162,7 +147,7 @@ def _studio(x: Floats, y: Floats, palette: Floats, jitter: Floats) -> Floats:
     wall, floor = palette[0], palette[1]
     light = np.float32(1) - np.float32(0.055) * np.hypot(x + 0.35 + 0.1 * jitter[0], y + 0.45).astype(np.float32)
     horizon = y.max() * (0.62 + 0.05 * jitter[1])
-    return np.asarray(_mix(wall, floor, _soft(y - horizon, 0.22)) * light, np.float32)
+    return np.asarray(mix(wall, floor, soft(y - horizon, 0.22)) * light, np.float32)
 
 
 def _arch(x: Floats, y: Floats, palette: Floats, jitter: Floats) -> Floats:
@@ -170,7 +155,7 @@ def _arch(x: Floats, y: Floats, palette: Floats, jitter: Floats) -> Floats:
     ground = _studio(x, y, palette, jitter)
     half, top = 0.40 + 0.03 * jitter[2], -0.28 + 0.05 * jitter[3]
     distance = np.where(y < top, np.hypot(x, y - top), np.abs(x)) - half
-    return _mix(ground, palette[-1], 1 - _soft(distance.astype(np.float32), _pixel(y)))
+    return mix(ground, palette[-1], 1 - soft(distance.astype(np.float32), pixel(y)))
 
 
 def _sunburst(x: Floats, y: Floats, palette: Floats, jitter: Floats) -> Floats:
@@ -180,34 +165,34 @@ def _sunburst(x: Floats, y: Floats, palette: Floats, jitter: Floats) -> Floats:
     radius = np.hypot(dx, dy)
     rays = 12
     turn = np.arctan2(dy, dx) * np.float32(rays) + np.pi * jitter[2]
-    edge = np.float32(_pixel(y) * rays) / np.maximum(radius, 0.02)  # a ray's edge stays a pixel wide
+    edge = np.float32(pixel(y) * rays) / np.maximum(radius, 0.02)  # a ray's edge stays a pixel wide
     share = np.clip(np.sin(turn) / np.maximum(edge, 1e-3) + 0.5, 0, 1)
-    picture = _mix(palette[0], palette[1], share)
-    disc = 1 - _soft((radius - 0.36).astype(np.float32), _pixel(y))
-    return _mix(picture, palette[2 % len(palette)], disc)
+    picture = mix(palette[0], palette[1], share)
+    disc = 1 - soft((radius - 0.36).astype(np.float32), pixel(y))
+    return mix(picture, palette[2 % len(palette)], disc)
 
 
 def _arcs(x: Floats, y: Floats, palette: Floats, jitter: Floats) -> Floats:
     """Concentric bands of the seventies from a lower corner."""
     side = 1.0 if jitter[0] >= 0 else -1.0
     radius = np.hypot(x * side - 0.52, y - y.max() - 0.04).astype(np.float32)
-    picture = _mix(palette[0], palette[0], np.zeros_like(x))
+    picture = mix(palette[0], palette[0], np.zeros_like(x))
     outer = 0.98 + 0.10 * jitter[1]
     for i, colour in enumerate(palette[1:]):
-        picture = _mix(picture, colour, 1 - _soft(radius - (outer - 0.13 * i), _pixel(y)))
-    return _mix(picture, palette[0], 1 - _soft(radius - (outer - 0.13 * (len(palette) - 1)), _pixel(y)))
+        picture = mix(picture, colour, 1 - soft(radius - (outer - 0.13 * i), pixel(y)))
+    return mix(picture, palette[0], 1 - soft(radius - (outer - 0.13 * (len(palette) - 1)), pixel(y)))
 
 
 def _stripes(x: Floats, y: Floats, palette: Floats, jitter: Floats) -> Floats:
     """A ribbon of bands that runs across and bends down."""
     bend = 0.16 * np.sin(x * 3.2 + 2 * jitter[0]).astype(np.float32)
     height = y + bend - 0.12 * jitter[1] - 0.02
-    picture = _mix(palette[0], palette[0], np.zeros_like(x))
+    picture = mix(palette[0], palette[0], np.zeros_like(x))
     bands, width = palette[1:], 0.11
     for i, colour in enumerate(bands):
         top = (i - len(bands) / 2) * width
-        inside = _soft(height - top, _pixel(y)) * (1 - _soft(height - top - width, _pixel(y)))
-        picture = _mix(picture, colour, inside)
+        inside = soft(height - top, pixel(y)) * (1 - soft(height - top - width, pixel(y)))
+        picture = mix(picture, colour, inside)
     return picture
 
 
@@ -216,14 +201,14 @@ def _two_tone(x: Floats, y: Floats, palette: Floats, jitter: Floats) -> Floats:
     slope = 0.28 * (1 if jitter[0] >= 0 else -1) + 0.1 * jitter[1]
     line = (y - slope * x - 0.22 - 0.1 * jitter[2]).astype(np.float32)
     light = np.float32(1.04) - np.float32(0.10) * np.hypot(x, y + 0.2).astype(np.float32)
-    return np.asarray(_mix(palette[0], palette[1], _soft(line, _pixel(y))) * light, np.float32)
+    return np.asarray(mix(palette[0], palette[1], soft(line, pixel(y))) * light, np.float32)
 
 
 def _spotlight(x: Floats, y: Floats, palette: Floats, jitter: Floats) -> Floats:
     """A pool of light on a strong colour."""
     radius = np.hypot(x - 0.06 * jitter[0], (y + 0.05 * jitter[1]) * 0.85).astype(np.float32)
     lit, dim = palette[0] + (255 - palette[0]) * np.float32(0.25), palette[0] * np.float32(0.84)
-    return _mix(dim, lit, np.exp(-((radius / np.float32(0.62)) ** 2)))
+    return mix(dim, lit, np.exp(-((radius / np.float32(0.62)) ** 2)))
 
 
 BACKDROPS: dict[str, Callable[[Floats, Floats, Floats, Floats], Floats]] = {
@@ -234,6 +219,19 @@ BACKDROPS: dict[str, Callable[[Floats, Floats, Floats, Floats], Floats]] = {
     "stripes": _stripes,
     "two-tone": _two_tone,
     "spotlight": _spotlight,
+    "concrete": concrete,
+    "asphalt": asphalt,
+    "brick": brick,
+    "posters": posters,
+    "marble": marble,
+    "velvet": velvet,
+    "gilded": gilded,
+    "linen": linen,
+    "planks": planks,
+    "leaf-shadow": leaf_shadow,
+    "bokeh": bokeh,
+    "confetti": confetti,
+    "garland": garland,
 }
 
 
