@@ -102,9 +102,10 @@ def lab_to_rgb(lab: npt.NDArray[Any]) -> Floats:
     """
     fy = (lab[0] + 16) / 116
     f = np.stack([fy + lab[1] / 500, fy, fy - lab[2] / 200])
-    white = np.array(_WHITE).reshape(3, *[1] * (lab.ndim - 1))
-    xyz = np.where(f**3 > 216 / 24389, f**3, (116 * f - 16) * 27 / 24389) * white
-    return linear_to_srgb(np.tensordot(_TO_RGB, xyz, axes=1))
+    white = np.array(_WHITE, f.dtype).reshape(3, *[1] * (lab.ndim - 1))
+    bent = np.maximum(f, 6 / 29)  # a line below
+    xyz = (bent * bent * bent + 108 / 841 * (f - bent)) * white
+    return linear_to_srgb(np.tensordot(_TO_RGB.astype(f.dtype), xyz, axes=1))
 
 
 def linear_to_srgb(linear: npt.NDArray[Any]) -> Floats:
@@ -115,7 +116,9 @@ def linear_to_srgb(linear: npt.NDArray[Any]) -> Floats:
         [0.0, 255.0, 255.0]
     """
     light = np.clip(linear, 0, 1)
-    return np.asarray(255 * np.where(light <= 0.0031308, 12.92 * light, 1.055 * light ** (1 / 2.4) - 0.055), np.float32)
+    bent = np.maximum(light, 0.0031308)  # below it a line goes on; so no element asks where it is
+    curve = 1.055 * bent ** (1 / 2.4) - 0.055 + 12.92 * (light - bent)
+    return np.clip(255 * curve, 0, 255).astype(np.float32)
 
 
 def srgb_to_linear(pixels: npt.NDArray[np.uint8]) -> Floats:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Any, ClassVar
 
 import numpy as np
@@ -64,7 +65,7 @@ class ColourTransfer(ABC):
 
     def grid(self) -> Array:
         """(3, GRID³) colours of the table's nodes, in the method's space."""
-        return rgb_to_lab(grid_colours()).astype(np.float64)
+        return _lab_grid()
 
     def to_rgb(self, points: Array) -> npt.NDArray[np.float32]:
         """(3, m) 0..255 of colours in the method's space."""
@@ -76,7 +77,7 @@ class ColourTransfer(ABC):
         target = {name: array.astype(np.float64) for name, array in code.arrays.items()}
         if all(np.allclose(own[name], target[name], rtol=SAME, atol=SAME) for name in target):
             return image
-        table = self.to_rgb(self.move(self.grid(), points, own, target))
+        table = self.to_rgb(self.move(self.grid(), points, own, target).astype(np.float32))
         return apply_table(image, table.reshape(3, GRID, GRID, GRID))
 
 
@@ -244,6 +245,11 @@ def linear_map(source: Array, target: Array, *, gain: float = GAIN) -> Array:
     mapped = inverse @ ((basis * np.sqrt(np.maximum(inner, 0))) @ basis.T) @ inverse
     gains, directions = np.linalg.eigh((mapped + mapped.T) / 2)
     return np.asarray((directions * np.clip(gains, 1 / gain, gain)) @ directions.T)
+
+
+@lru_cache(maxsize=1)
+def _lab_grid() -> Array:
+    return rgb_to_lab(grid_colours()).astype(np.float64)
 
 
 def _levels(n: int) -> Array:

@@ -6,7 +6,7 @@ from functools import lru_cache
 
 import numpy as np
 import numpy.typing as npt
-from scipy import ndimage
+from PIL import Image, ImageFilter
 
 GRID = 33
 Picture = npt.NDArray[np.uint8]
@@ -28,6 +28,7 @@ def apply_table(image: Picture, table: npt.NDArray[np.float32]) -> Picture:
         >>> apply_table(np.array([[[0, 255, 100]]], np.uint8), negative).tolist()
         [[[255, 0, 155]]]
     """
-    place = image.transpose(2, 0, 1).astype(np.float32) * ((table.shape[1] - 1) / 255)
-    channels = [ndimage.map_coordinates(plane, place, order=1, mode="nearest", prefilter=False) for plane in table]
-    return np.asarray(np.clip(np.stack(channels, axis=-1) + 0.5, 0, 255).astype(np.uint8))
+    size = table.shape[1]
+    levels = np.ascontiguousarray(table.transpose(3, 2, 1, 0), np.float32).ravel() / 255  # red changes fastest
+    lut = ImageFilter.Color3DLUT(size, levels, channels=3, target_mode="RGB", _copy_table=False)
+    return np.asarray(Image.fromarray(image).filter(lut))
