@@ -118,7 +118,7 @@ def linear_to_srgb(linear: npt.NDArray[Any]) -> Floats:
     light = np.clip(linear, 0, 1)
     bent = np.maximum(light, 0.0031308)  # below it a line goes on; so no element asks where it is
     curve = 1.055 * bent ** (1 / 2.4) - 0.055 + 12.92 * (light - bent)
-    return np.clip(255 * curve, 0, 255).astype(np.float32)
+    return np.asarray(np.clip(255 * curve, 0, 255), np.float32)
 
 
 def srgb_to_linear(pixels: npt.NDArray[np.uint8]) -> Floats:
