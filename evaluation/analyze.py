@@ -10,7 +10,6 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from evaluation.bootstrap import holm
 from evaluation.goals import GOALS, Goal
 from evaluation.inference import (
     Estimate,
@@ -21,6 +20,7 @@ from evaluation.inference import (
     sample_ratio,
     welch,
 )
+from evaluation.multiplicity import holm
 from evaluation.simulate import ABConfig
 from recsys.errors import DataError
 
@@ -243,7 +243,7 @@ def _estimate(values: Floats, arm: Ints, alpha: float) -> Estimate:
 
 def _adjusted(results: list[Result]) -> tuple[Result, ...]:
     goals = [i for i, r in enumerate(results) if r.role == "goal"]
-    p_values = holm([results[i].estimate.p_value for i in goals]) if goals else []
+    p_values = holm([results[i].estimate.p_value for i in goals]).tolist() if goals else []
     adjusted = dict(zip(goals, p_values, strict=True))
     return tuple(replace(r, adjusted_p_value=adjusted.get(i)) for i, r in enumerate(results))
 

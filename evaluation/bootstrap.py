@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 from scipy.special import ndtr, ndtri
+from scipy.stats import poisson
 
 from recsys.errors import ConfigError, DataError
 
 Floats = npt.NDArray[np.floating]
 Values = npt.NDArray[np.float64]
 
-BLOCK_CELLS = 2**22
-"""Resamples × users whose counts are held at once, whatever the number of either."""
+BLOCK_CELLS = 2**20
+"""Resamples × users whose counts are held at once, whatever the number of either: 8 MB, near the processor."""
+CELLS = 2**16
+"""Equal parts of [0, 1) that a random 16-bit number tells apart."""
 
 
 def bootstrap_means(values: Floats, *, resamples: int, seed: int, block_cells: int = BLOCK_CELLS) -> Values:
@@ -42,12 +46,12 @@ def bootstrap_means(values: Floats, *, resamples: int, seed: int, block_cells: i
         [[1.0, 1.0], [1.0, 1.0], [1.0, 1.0]]
     """
     live = _live_rows(values, resamples)
-    n, rng = len(values), np.random.default_rng(seed)
-    found = np.zeros((resamples, values.shape[1]))
+    n, found = len(values), np.zeros((resamples, values.shape[1]))
     if len(live):
-        drawn = rng.binomial(n, len(live) / n, size=resamples)
+        drawn = np.random.default_rng(seed).binomial(n, len(live) / n, size=resamples)
+        counter = _Counter.of(len(live), seed)
         for part in _blocks(resamples, len(live), block_cells):
-            found[part] = _counts(drawn[part], len(live), rng).astype(np.float64) @ live / n
+            found[part] = counter.counts(drawn[part]) @ live / n
     return found
 
 
@@ -141,29 +145,12 @@ def sign_flip_p(differences: Floats, *, resamples: int, seed: int, block_cells: 
     rng, extreme = np.random.default_rng(seed), np.zeros(differences.shape[1], np.int64)
     seen = np.abs(live.sum(axis=0))
     slack = 1e-9 * np.abs(live).sum(axis=0)  # equal sums must count as equal whatever the order of addition
-    width = -(-len(live) // 8)
+    width = -(-len(live) // 64)  # whole words: smaller numbers are drawn in lots, of which a call throws away the rest
     for part in _blocks(resamples, len(live), block_cells):
-        packed = rng.integers(0, 256, size=(part.stop - part.start, width), dtype=np.uint8)
-        bits = np.unpackbits(packed, axis=1, count=len(live)).astype(np.float64)
+        words = _words(rng, part.stop - part.start, width)
+        bits = np.unpackbits(words.view(np.uint8), axis=1, count=len(live)).astype(np.float64)
         extreme += (np.abs(2 * (bits @ live) - live.sum(axis=0)) >= seen - slack).sum(axis=0)
     return np.asarray((extreme + 1) / (resamples + 1))
-
-
-def holm(p_values: Sequence[float]) -> list[float]:
-    """Holm's step-down adjustment (1979): controls the chance of any false positive in the family.
-
-    Example:
-        >>> holm([0.01, 0.04, 0.03])
-        [0.03, 0.06, 0.06]
-    """
-    p = np.asarray(p_values, float)
-    if not ((p >= 0) & (p <= 1)).all():
-        raise DataError(f"p-values must lie in [0, 1], got {p_values}")
-    order = np.argsort(p, kind="stable")
-    stepped = np.maximum.accumulate(p[order] * (len(p) - np.arange(len(p))))
-    adjusted = np.empty_like(p)
-    adjusted[order] = np.minimum(stepped, 1.0)
-    return [float(v) for v in adjusted]
 
 
 def _live_rows(values: Floats, resamples: int) -> Values:
@@ -180,11 +167,66 @@ def _blocks(resamples: int, n_rows: int, block_cells: int) -> Iterator[slice]:
     return (slice(start, min(start + step, resamples)) for start in range(0, resamples, step))
 
 
-def _counts(drawn: npt.NDArray[np.int64], n_rows: int, rng: np.random.Generator) -> npt.NDArray[np.int64]:
-    """(len(drawn), n_rows): how often each row comes up in ``drawn[r]`` draws with replacement."""
-    cells = rng.integers(0, n_rows, size=int(drawn.sum()), dtype=np.int64)
-    cells += np.repeat(np.arange(len(drawn), dtype=np.int64) * n_rows, drawn)
-    return np.bincount(cells, minlength=len(drawn) * n_rows).reshape(len(drawn), n_rows)
+@dataclass(frozen=True, eq=False)
+class _Counter:
+    """Counts of draws with replacement, many cells at a time.
+
+    Independent Poisson counts that sum to s are multinomial(s). So counts of a rate a little below one are read off
+    random 16-bit numbers, and the few draws that are then missing are drawn one by one: exact whatever s is. A number
+    whose part of [0, 1) holds a step of the distribution gets more digits, so nothing is rounded to 16 bits.
+
+    Attributes:
+        n_rows: Among which is drawn.
+        steps: Cumulative probabilities of the Poisson counts; empty where every draw is made one by one.
+        edges: The 16-bit numbers that need more digits: those in whose part the ``steps`` lie.
+        bits: Of the 16-bit numbers.
+        digits: Of what they need more.
+        draws: Of the draws one by one.
+    """
+
+    n_rows: int
+    steps: Values
+    edges: npt.NDArray[np.uint16]
+    bits: np.random.Generator
+    digits: np.random.Generator
+    draws: np.random.Generator
+
+    @classmethod
+    def of(cls, n_rows: int, seed: int) -> _Counter:
+        """Streams of their own make the counts the same whatever number of resamples is asked for at once."""
+        streams = (np.random.Generator(np.random.SFC64(s)) for s in np.random.SeedSequence(seed).spawn(3))
+        rate = 1 - 6 * np.sqrt(2 / n_rows)  # six standard deviations of what is missing: it is hardly ever negative
+        steps = poisson.cdf(np.arange(32), rate) if rate > 0.5 else np.empty(0)
+        edges = np.minimum(steps * CELLS, CELLS - 1).astype(np.uint16)
+        edges = edges[: np.searchsorted(edges, CELLS - 1) + 1]  # all further steps lie in the last part, too
+        return cls(n_rows, steps, edges, *streams)
+
+    def counts(self, drawn: npt.NDArray[np.int64]) -> Values:
+        """(len(drawn), n_rows): how often each row comes up in ``drawn[r]`` draws with replacement."""
+        counts = self._poisson(len(drawn)) if len(self.steps) else np.zeros((len(drawn), self.n_rows))
+        missing = drawn - counts.sum(axis=1).astype(np.int64)
+        counts[missing < 0] = 0
+        missing = np.where(missing < 0, drawn, missing)
+        cells = self.draws.integers(0, self.n_rows, size=int(missing.sum()), dtype=np.int64)
+        np.add.at(counts.reshape(-1), cells + np.repeat(np.arange(len(drawn)) * self.n_rows, missing), 1.0)
+        return counts
+
+    def _poisson(self, n: int) -> Values:
+        numbers = _words(self.bits, n, -(-self.n_rows // 4)).view(np.uint16)[:, : self.n_rows]
+        counts, unclear = np.zeros(numbers.shape, np.uint8), np.zeros(numbers.shape, bool)
+        mask = np.empty(numbers.shape, bool)
+        for edge in self.edges:
+            counts += np.greater(numbers, edge, out=mask).view(np.uint8)
+            unclear |= np.equal(numbers, edge, out=mask)
+        row, column = np.divmod(np.flatnonzero(unclear), self.n_rows)
+        exact = (numbers[row, column] + self.digits.random(len(row))) / CELLS
+        counts[row, column] = np.searchsorted(self.steps, exact, side="right")
+        return counts.astype(np.float64)
+
+
+def _words(rng: np.random.Generator, n: int, width: int) -> npt.NDArray[np.uint64]:
+    """(n, width) random 64-bit words."""
+    return rng.integers(0, 2**64 - 1, size=(n, width), dtype=np.uint64, endpoint=True)
 
 
 def _share_below(means: Values, centre: Values) -> Values:

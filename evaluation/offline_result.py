@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from evaluation.bootstrap import bca_interval, holm, sign_flip_p
+from evaluation.bootstrap import bca_interval, sign_flip_p
 from evaluation.metrics import METRICS, SHARES
+from evaluation.multiplicity import holm
 from recsys.errors import ConfigError, DataError, unknown_name
 
 Ints = npt.NDArray[np.int64]
@@ -234,7 +235,7 @@ def _comparisons(
     rows = [row for key, baseline in pairs for row in _differences(segment, part, key, baseline)]
     stacked = np.concatenate([part.values[key] - part.values[baseline] for key, baseline in pairs], axis=1)
     p_values = sign_flip_p(stacked, resamples=resamples, seed=seed).reshape(len(pairs), -1)
-    adjusted = np.array([holm(list(column)) for column in p_values.T]).T
+    adjusted = holm(p_values)
     for row, p, p_holm in zip(rows, p_values.ravel(), adjusted.ravel(), strict=True):
         row |= {"p_value": float(p), "p_adjusted": float(p_holm)}
     return rows
