@@ -26,6 +26,7 @@ from style.restyler import Job, read_photo, restyle_batch
 Load = Callable[[str], bytes]
 Results = list[list[Made]]
 SCORES = ("ssim", "ssim_whole", "edge", "product_delta_e", "mask")
+KEPT = (*SCORES, "strength")
 
 
 def restyle(
@@ -44,7 +45,7 @@ def restyle(
     Pictures go to ``out/images/<look>/<item>.jpg``; a journal beside them keeps their scores, so that a call after a
     crash makes only what is missing, changed or damaged, and answers what an uninterrupted call answers. An item
     whose mask is doubtful, or whose photo cannot be read, has no picture: ``accepted`` is False and ``reason`` tells
-    why.
+    why. ``strength`` is what was taken of the look: its own, or less where it backs off until the guard accepts.
 
     Args:
         ids: Item ids, distinct; hostile ones are safe.
@@ -131,13 +132,13 @@ class _Table:
 
     def __init__(self, ids: Sequence[str], looks: Sequence[Look]) -> None:
         self.ids, self.looks = ids, looks
-        self.scores = np.full((len(looks), len(ids), len(SCORES)), np.nan, np.float32)
+        self.scores = np.full((len(looks), len(ids), len(KEPT)), np.nan, np.float32)
         self.drawn = np.zeros((len(looks), len(ids)), bool)
         self.problems: list[dict[int, str]] = [{} for _ in looks]
 
     def put(self, look: int, start: int, results: Sequence[Made]) -> None:
         for i, made in enumerate(results, start):
-            self.scores[look, i] = [made.scores.get(name, np.nan) for name in SCORES]
+            self.scores[look, i] = [made.scores.get(name, np.nan) for name in KEPT]
             self.drawn[look, i] = made.file is not None
             if made.problem:
                 self.problems[look][i] = made.problem
@@ -161,6 +162,7 @@ class _Table:
         ]
         columns: dict[str, Any] = {"item_id": _texts(self.ids), "look": _texts([look.name] * len(paths))}
         columns |= {"image": _texts(paths), "accepted": accepted, "reason": _texts(reasons)}
+        columns["strength"] = self.scores[k, :, KEPT.index("strength")]
         return pd.DataFrame(columns | {f"score_{name}": value for name, value in scores.items()})
 
 

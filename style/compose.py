@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from copy import deepcopy
 from dataclasses import dataclass
 from typing import Literal
 
@@ -53,7 +54,8 @@ def compose(photo: Photo, ground: Floats, grade: Grade, *, studio: float = 1.0) 
     """Lay the product on ``ground`` (3, h, w).
 
     On the edge the studio's share of each pixel is exchanged for the ground's, I + (1 - alpha) (N - B), so that no pale
-    rim is left; beside the product the studio's own shadow I / B darkens the ground.
+    rim is left; beside the product the studio's own shadow I / B darkens the ground. Called again it gives the same
+    picture.
     """
     alpha = photo.alpha
     product = tone(photo.planes, grade, grade.product) if grade.product else photo.planes
@@ -63,7 +65,7 @@ def compose(photo: Photo, ground: Floats, grade: Grade, *, studio: float = 1.0) 
     shade = np.clip(photo.planes / np.maximum(photo.background, 1), 0, 1)
     beside = ground * (1 + np.float32(studio) * (shade - 1))
     out = np.where(alpha > 0, mixed, beside)
-    noise = film_grain((alpha.shape[0], alpha.shape[1]), grade.grain, photo.rng)
+    noise = film_grain((alpha.shape[0], alpha.shape[1]), grade.grain, deepcopy(photo.rng))  # the same again
     out += noise * (rest + np.float32(grade.product) * alpha if grade.product else rest)
     return to_picture(out)
 

@@ -17,16 +17,19 @@ from recsys.errors import ConfigError, unknown_name
 from recsys.files import file_hash, stable_hash
 from recsys.registry import component, create, names
 from style.base import Images, StyleCode, Stylizer
-from style.compose import Photo, Picture, compose, mixed, repaint, scene, to_picture
+from style.compose import Photo, Picture, compose, scene, to_picture
+from style.draft import Draft
 from style.guard import GuardConfig
 from style.images import decode
 from style.lab import Floats
 from style.mask import Cutout, cut_out
 from style.scene import Backdrop, Grade, Shadow
 
-VERSION = 1
+VERSION = 2
 """Raised when the same recipe would draw other pixels."""
 RESERVED = ("original", "best")
+STEPS = 5
+"""Bisections of ``back_off = true``: a strength within 1/32 of the largest that passes."""
 
 
 @dataclass(frozen=True)
@@ -47,6 +50,8 @@ class Look:
         shadow: The product's shadow on the backdrop.
         grade: Film tone and texture.
         guard: When a presentation is refused.
+        back_off: Take the largest part of the strength, and of the grade on the product, that the guard accepts, by so
+            many bisections (true: 5); what passes at full strength keeps it.
     """
 
     name: str
@@ -62,6 +67,7 @@ class Look:
     shadow: Shadow = field(default_factory=Shadow)
     grade: Grade = field(default_factory=Grade)
     guard: GuardConfig = field(default_factory=GuardConfig)
+    back_off: bool | int = False
 
     def __post_init__(self) -> None:
         where = f"[looks.{self.name}]"
@@ -72,6 +78,8 @@ class Look:
         object.__setattr__(self, "image", (self.image,) if isinstance(self.image, str) else tuple(self.image))
         if not 0 <= self.strength <= 1:
             raise ConfigError(f"{where} strength must be in 0..1, got {self.strength:g}")
+        if not 0 <= self.back_off <= 10:
+            raise ConfigError(f"{where} back_off must be true, false or 1..10 bisections, got {self.back_off}")
         if self.stylizer:
             self._check_stylizer(where)
         if self.image and not self.stylizer:
@@ -99,7 +107,8 @@ class Look:
     def recipe(self) -> str:
         """Hash of all that decides the pixels, style images by content.
 
-        Of the guard only ``min_mask`` is among it, below which no picture is made; of a trained stylizer its weights.
+        Of the guard only ``min_mask`` is among it, below which no picture is made, but all of it where the strength
+        backs off until it passes; of a trained stylizer its weights.
         """
         table = to_mapping(self)
         for name in ("about", "guard", "image", "accept_licence"):
@@ -107,7 +116,8 @@ class Look:
         marks = [file_hash(path) for path in self.image]
         trained = getattr(component("stylizers", self.stylizer), "fingerprint", None) if self.stylizer else None
         marks += [] if trained is None else [trained(self.options)]
-        return stable_hash([VERSION, table, self.guard.min_mask, marks])
+        guard = to_mapping(self.guard) if self.steps else self.guard.min_mask
+        return stable_hash([VERSION, table, guard, marks])
 
     @cached_property
     def key(self) -> str:
@@ -118,6 +128,11 @@ class Look:
     def needs_mask(self) -> bool:
         """Whether it can only be made where product and background can be told apart."""
         return self.backdrop is not None or self.region != "all"
+
+    @property
+    def steps(self) -> int:
+        """Bisections of the strength; 0 when it does not back off."""
+        return STEPS if self.back_off is True else int(self.back_off)
 
     @cached_property
     def painter(self) -> tuple[Stylizer, StyleCode] | None:
@@ -145,46 +160,36 @@ class Look:
             ((1, 96, 64, 3), True)
         """
         cut = cut_out(images) if cutout is None else cutout
-        safe = (cut.confidence >= self.guard.min_mask) | (not self.needs_mask)
-        rows = np.flatnonzero(safe).tolist()
-        photos = [self._photo(images[i], cut, i, ids[i], seed) for i in rows]
+        rows = np.flatnonzero((cut.confidence >= self.guard.min_mask) | (not self.needs_mask)).tolist()
         out = images.copy()
-        if photos:
-            out[rows] = self._paint(photos, [scene(p, self.backdrop, self.shadow, self.grade) for p in photos])
+        if rows:
+            draft = self.draft(images[rows], [ids[i] for i in rows], seed, cutout=cut.take(rows))
+            out[rows] = draft.at(range(len(rows)), [1.0] * len(rows))
         return out
+
+    def draft(self, images: Images, ids: Sequence[str], seed: int = 0, *, cutout: Cutout | None = None) -> Draft:
+        """All of ``make`` that does not depend on the strength, whatever the masks' confidence."""
+        cut = cut_out(images) if cutout is None else cutout
+        photos = [self._photo(image, cut, i, ids[i], seed) for i, image in enumerate(images)]
+        scenes = [scene(photo, self.backdrop, self.shadow, self.grade) for photo in photos]
+        before, after, empty = self._painted(photos, scenes)
+        how = (empty, self.region, self.strength, self.keep_colour, self.grade, self.shadow.studio)
+        return Draft(photos, scenes, before, after, *how)
 
     def _photo(self, image: Picture, cut: Cutout, i: int, item: str, seed: int) -> Photo:
         rng = np.random.default_rng([seed & 0xFFFFFFFF, int(stable_hash([self.name, item])[:15], 16)])
         planes = np.ascontiguousarray(image.transpose(2, 0, 1), dtype=np.float32)
         return Photo(planes, cut.alpha[i], cut.background[i], rng)
 
-    def _paint(self, photos: Sequence[Photo], scenes: Sequence[Floats]) -> list[Picture]:
+    def _painted(self, photos: Sequence[Photo], scenes: Sequence[Floats]) -> tuple[list[Picture], list[Picture], bool]:
+        """What the stylizer sees of each photo, what it makes of it, and whether that is the scene alone."""
         if self.painter is None or not photos:
-            return [
-                compose(photo, ground, self.grade, studio=self.shadow.studio)
-                for photo, ground in zip(photos, scenes, strict=True)
-            ]
+            return [], [], False
         stylizer, code = self.painter
-        if self.region == "background" and self.backdrop is not None:  # no ghost of the product on its backdrop
-            empty = np.stack([to_picture(ground) for ground in scenes])
-            made = stylizer.apply(empty, code)
-            grounds = [self._mixed(old, new) for old, new in zip(empty, made, strict=True)]
-            return [
-                compose(photo, ground, self.grade, studio=self.shadow.studio)
-                for photo, ground in zip(photos, grounds, strict=True)
-            ]
-        plain = [
-            compose(photo, ground, self.grade, studio=self.shadow.studio)
-            for photo, ground in zip(photos, scenes, strict=True)
-        ]
-        made = stylizer.apply(np.stack(plain), code)
-        return [
-            repaint(photo, before, self._mixed(before, after), self.region)
-            for photo, before, after in zip(photos, plain, made, strict=True)
-        ]
-
-    def _mixed(self, before: Picture, after: Picture) -> Floats:
-        return mixed(before, after, self.strength, keep_colour=self.keep_colour)
+        empty = self.region == "background" and self.backdrop is not None  # no ghost of the product on its backdrop
+        pairs = zip(photos, scenes, strict=True)
+        before = [to_picture(g) if empty else compose(p, g, self.grade, studio=self.shadow.studio) for p, g in pairs]
+        return before, list(stylizer.apply(np.stack(before), code)), empty
 
 
 def builtin_tables() -> dict[str, dict[str, Any]]:

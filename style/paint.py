@@ -11,7 +11,7 @@ from style.lab import Floats
 
 Rng = np.random.Generator
 TABLE = 128
-"""Cells after which the noise repeats."""
+"""Cells after which the noise repeats; a power of two."""
 
 
 def mix(first: Floats, second: Floats, share: Floats) -> Floats:
@@ -58,14 +58,16 @@ def noise(u: Floats, v: Floats) -> Floats:
 
     Source: Ebert et al., Texturing and Modeling, 3rd ed. 2003, chapter 2 (lattice value noise).
     """
-    table = _lattice()
+    table = _lattice().ravel()
     left, top = np.floor(u), np.floor(v)
-    fu, fv = (np.asarray(t * t * (3 - 2 * t), np.float32) for t in (u - left, v - top))
-    column, row = left.astype(np.int32) % TABLE, top.astype(np.int32) % TABLE
-    beside, below = (column + 1) % TABLE, (row + 1) % TABLE
-    upper = table[row, column] * (1 - fu) + table[row, beside] * fu
-    lower = table[below, column] * (1 - fu) + table[below, beside] * fu
-    return np.asarray(upper * (1 - fv) + lower * fv, np.float32)
+    fu, fv = u - left, v - top
+    fu, fv = fu * fu * (3 - 2 * fu), fv * fv * (3 - 2 * fv)
+    column, row = left.astype(np.int32) & (TABLE - 1), (top.astype(np.int32) & (TABLE - 1)) * TABLE
+    beside, below = (column + 1) & (TABLE - 1), (row + TABLE) & (TABLE * TABLE - 1)
+    upper, lower = table.take(row + column), table.take(below + column)
+    upper += (table.take(row + beside) - upper) * fu
+    lower += (table.take(below + beside) - lower) * fu
+    return np.asarray(upper + (lower - upper) * fv, np.float32)
 
 
 def fractal(u: Floats, v: Floats, step: float, octaves: int = 5) -> Floats:

@@ -10,11 +10,10 @@ import numpy as np
 
 from recsys.errors import ImageError, StylerecError
 from recsys.files import safe_name
+from style.backoff import settle
 from style.base import Images
-from style.guard import pixel_scores
-from style.images import decode, encode_jpeg
+from style.images import decode
 from style.journal import Made, Print, write_picture
-from style.lab import Floats
 from style.look import Look
 from style.mask import cut_out
 
@@ -115,24 +114,25 @@ def _make(
         part = cut.take(some)
         ids = [job.ids[rows[j]] for j in some]
         safe = part.confidence >= look.guard.min_mask
-        made = look.make(images[some], ids, seed, cutout=part)
-        alpha = part.alpha if look.needs_mask else np.where(safe[:, None, None], part.alpha, np.float32(1))
-        for j, item, picture, good, before, mask, confidence in zip(
-            some, ids, made, safe, images[some], alpha, part.confidence, strict=True
-        ):
-            photo = job.photos[rows[j]]
-            assert isinstance(photo, bytes)
-            mark = Print.of(photo)
-            if look.needs_mask and not good:
-                results[k][rows[j]] = Made(item, photo=mark, scores={"mask": float(confidence)}, fresh=True)
-                continue
-            data = encode_jpeg(picture, quality)
-            write_picture(picture_path(out, look, item), data)
-            scores = _score(before, data, mask) | {"mask": float(confidence)}
-            results[k][rows[j]] = Made(item, photo=mark, file=Print.of(data), scores=scores, fresh=True)
+        possible = np.flatnonzero(safe | (not look.needs_mask))
+        for j in sorted(set(range(len(some))) - set(possible.tolist())):
+            scores = {"mask": float(part.confidence[j])}
+            results[k][rows[some[j]]] = Made(ids[j], photo=_print(job, rows[some[j]]), scores=scores, fresh=True)
+        if not len(possible):
+            continue
+        chosen = part.take(possible.tolist())
+        before = images[some][possible]
+        draft = look.draft(before, [ids[j] for j in possible], seed, cutout=chosen)
+        alpha = np.where(safe[possible][:, None, None], chosen.alpha, np.float32(1))  # else the whole picture is judged
+        done = settle(draft, before, alpha, look.guard, steps=look.steps, quality=quality)
+        for j, settled in zip(possible.tolist(), done, strict=True):
+            write_picture(picture_path(out, look, ids[j]), settled.data)
+            scores = settled.scores | {"mask": float(part.confidence[j]), "strength": look.strength * settled.share}
+            mark = _print(job, rows[some[j]])
+            results[k][rows[some[j]]] = Made(ids[j], mark, Print.of(settled.data), scores, fresh=True)
 
 
-def _score(before: Images, data: bytes, alpha: Floats) -> dict[str, float]:
-    """Of the picture as a customer's browser will decode it."""
-    after = decode(data).pixels
-    return {name: value.item() for name, value in pixel_scores(before[None], after[None], alpha[None]).items()}
+def _print(job: Job, i: int) -> Print:
+    photo = job.photos[i]
+    assert isinstance(photo, bytes)
+    return Print.of(photo)

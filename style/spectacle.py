@@ -18,10 +18,10 @@ def posters(x: Floats, y: Floats, palette: Floats, jitter: Floats) -> Floats:
     shift = rng.uniform(0, 90, 2).astype(np.float32)
     picture = mix(palette[0], palette[0], np.zeros_like(x))
     order = rng.permutation(len(palette) - 1) + 1
-    for i in range(7):
+    for i in range(6):
         angle, across = rng.uniform(-0.16, 0.16) + (np.pi / 2) * (i % 2), rng.uniform(-0.42, 0.42)
         u, v = turned(x, y, angle)
-        rip = 0.055 * fractal(u * 3 + shift[0] + 9 * i, v * 3 + shift[1], 3 * pixel(y), 6)
+        rip = 0.055 * fractal(u * 3 + shift[0] + 9 * i, v * 3 + shift[1], 3 * pixel(y), 5)
         half = rng.uniform(0.14, 0.30)
         inside = half - np.abs(v - across + rip)
         inside = np.minimum(inside, rng.uniform(0.3, 0.8) - np.abs(u - rng.uniform(-0.5, 0.5)) + 1.3 * rip)

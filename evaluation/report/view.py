@@ -268,12 +268,13 @@ def _look_tile(item_id: str, title: str, look: Record, thumbs: Mapping[Key, Thum
     rejected = not look.get("accepted", True)
     scores: Record = look.get("scores") or {}
     name = plain(look["look"])
+    taken = [("strength", _short(look["strength"]))] if "strength" in look else []
     return Tile(
         thumb=thumbs.get((item_id, look["look"])),
         alt=f"{title}, {name}{', rejected by the guard' if rejected else ''}",
         label=name,
         note=_in_words(look.get("reason")) if rejected else "",
-        scores=tuple((word, _short(scores[key])) for key, word in SCORES.items() if key in scores),
+        scores=(*((word, _short(scores[key])) for key, word in SCORES.items() if key in scores), *taken),
         rejected=rejected,
     )
 

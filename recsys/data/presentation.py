@@ -39,7 +39,8 @@ class Presentation:
 class Presentations:
     """All presentations of a catalogue, one row an (item, look).
 
-    ``frame`` has the columns item_id, look, image, accepted, reason, and ``score_<name>`` per guard score.
+    ``frame`` has the columns item_id, look, image, accepted, reason, and ``score_<name>`` per guard score; of a made
+    catalogue also ``strength``, how much of the look was taken.
     """
 
     frame: pd.DataFrame

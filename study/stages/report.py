@@ -188,7 +188,8 @@ def _gallery_looks(rows: pd.DataFrame) -> list[dict[str, Any]]:
     found = []
     for row in rows.to_dict(orient="records"):
         scores = {s: row[f"score_{s}"] for s in SCORES if not pd.isna(row.get(f"score_{s}", np.nan))}
-        found.append({"look": row["look"], "accepted": row["accepted"], "reason": row["reason"], "scores": scores})
+        one = {"look": row["look"], "accepted": row["accepted"], "reason": row["reason"], "scores": scores}
+        found.append(one | ({"strength": row["strength"]} if row.get("strength", 1.0) < 1 else {}))
     return found
 
 

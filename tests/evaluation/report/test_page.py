@@ -233,3 +233,10 @@ def test_rendering_reads_and_does_not_write() -> None:
     before = copy.deepcopy(metrics)
     assert render(metrics, drawn_image) == render(json.loads(json.dumps(metrics)), drawn_image)
     assert metrics == before
+
+
+def test_the_gallery_tells_how_much_of_a_look_was_taken_where_it_backed_off() -> None:
+    metrics = study()
+    metrics["gallery"][1]["looks"][0]["strength"] = 0.4375
+    words = Page(render(metrics, lambda item, look: None)).words
+    assert words.count("strength 0.44") == 1
