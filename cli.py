@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 import click
 
+from cli_ope import ope
 from cli_style import style
 from terminal import JSON, PATH, Clean, deliver, example, show, tell, tell_json
 
@@ -271,6 +272,7 @@ def report(run: Path) -> None:
     click.echo(write_report(run))
 
 
+main.add_command(ope)
 main.add_command(style)
 
 

@@ -11,6 +11,9 @@ from evaluation.ope.log import Floats, Ints
 from evaluation.ope.rounds import Rounds
 from recsys.errors import DataError
 
+BINS = tuple(float(edge) for edge in np.logspace(-3, 5, 33))
+"""Edges of the histogram of weights; smaller weights are in the first bin, 0 is counted apart."""
+
 
 def effective_size(w: Floats) -> float:
     """(Σ w)² / Σ w²: as many equally weighted rounds would be as noisy (Kish, 1965); 0 where all weights are 0.
@@ -83,6 +86,8 @@ class Diagnostics:
         mean_weight_error: Its standard error.
         max_weight: The largest.
         quantiles: Weights at 50, 90, 99 and 99.9 %.
+        histogram: How many weights are in each bin of `BINS`; those above the last edge are in the last.
+        zero: Share of weights that are 0.
         largest_share: Of the sum of weights, in the largest one.
         unsupported: Share of the policy's choices that the log never shows.
         refused: Share of the source's rows that were refused.
@@ -96,6 +101,8 @@ class Diagnostics:
     mean_weight_error: float
     max_weight: float
     quantiles: tuple[float, float, float, float]
+    histogram: tuple[int, ...]
+    zero: float
     largest_share: float
     unsupported: float
     refused: float
@@ -122,10 +129,19 @@ def diagnose(rounds: Rounds, *, unit: Ints | None = None, n_refused: int = 0) ->
         mean_weight_error=mean.standard_error,
         max_weight=float(w.max()),
         quantiles=(float(quantiles[0]), float(quantiles[1]), float(quantiles[2]), float(quantiles[3])),
+        histogram=_histogram(w),
+        zero=float((w == 0).mean()),
         largest_share=float(w.max()) / total if total > 0 else 1.0,
         unsupported=rounds.unsupported,
         refused=n_refused / (n_refused + len(w)),
     )
+
+
+def _histogram(w: Floats) -> tuple[int, ...]:
+    step = np.log10(w[w > 0])
+    step -= np.log10(BINS[0])
+    step *= (len(BINS) - 1) / np.log10(BINS[-1] / BINS[0])
+    return tuple(np.bincount(step.clip(0, len(BINS) - 2).astype(np.int64), minlength=len(BINS) - 1).tolist())
 
 
 @dataclass(frozen=True)

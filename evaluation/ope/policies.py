@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -13,7 +13,7 @@ import scipy.sparse as sp
 
 from evaluation.ope.log import BanditLog, Ints
 from evaluation.ope.reading import encode_contexts
-from recsys.data.ids import IdMap
+from recsys.data.cells import TextColumn, parse_numbers
 from recsys.errors import ConfigError, DataError, UnknownIdError
 from recsys.models.base import FittedRecommender
 
@@ -77,7 +77,7 @@ class Table:
     def __post_init__(self) -> None:
         total = np.asarray(self.values.sum(axis=1))
         low = self.values.min() if min(self.values.shape) else 0
-        if low < 0 or np.abs(total - 1).max(initial=0) > TOLERANCE:
+        if not low >= 0 or not np.abs(total - 1).max(initial=0) <= TOLERANCE:  # NaN is refused, too
             raise DataError(
                 f"policy {self.name!r}: probabilities must be >= 0 and sum to 1, got sums from {total.min():.6g} to "
                 f"{total.max():.6g} and a smallest of {low:.3g}; normalise them"
@@ -282,7 +282,7 @@ def chosen_by(
     missing = [c for c in (action, *keys, *([probability] if probability else [])) if c not in frame.columns]
     if missing:
         raise DataError(f"the policy's table misses {', '.join(missing)}; it has {', '.join(map(str, frame.columns))}")
-    written = frame[list(keys)].astype(str)
+    written = pd.DataFrame({c: TextColumn.of(frame[c]).array() for c in keys}, index=range(len(frame)))
     contexts = written.drop_duplicates() if keys else written.iloc[:1]
     group = written.groupby(list(keys), sort=False).ngroup() if keys else np.zeros(len(frame), np.int64)
     if not probability and len(frame) > len(contexts):
@@ -290,8 +290,8 @@ def chosen_by(
             f"the policy's table has {len(frame)} rows for {len(contexts)} contexts; leave one choice for each, "
             "or give their probabilities"
         )
-    share = frame[probability].to_numpy(np.float64) if probability else np.ones(len(frame))
-    where = (np.asarray(group), _known(log.actions, frame[action]))
+    share = parse_numbers(frame[probability]) if probability else np.ones(len(frame))
+    where = (np.asarray(group), log.actions.encode(TextColumn.of(frame[action]).array()))
     chosen = sp.csr_array((share, where), shape=(len(contexts), log.n_actions))
     at = encode_contexts(log, keys, contexts)
     if (at < 0).any():
@@ -302,13 +302,9 @@ def chosen_by(
                 "add them or say what to choose otherwise"
             )
         rest = np.zeros((1, log.n_actions))
-        rest[0, _known(log.actions, [otherwise])] = 1
+        rest[0, log.actions.encode([otherwise])] = 1
         chosen = sp.vstack([chosen, sp.csr_array(rest)], format="csr")
     return Table(chosen[at], name)  # -1 is the last row: what to choose otherwise
-
-
-def _known(actions: IdMap, wanted: Iterable[object]) -> Ints:
-    return actions.encode([str(a) for a in wanted])
 
 
 def logged_policy(log: BanditLog) -> Table:

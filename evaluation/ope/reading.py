@@ -164,7 +164,7 @@ def _features(name: str, cells: pd.Series) -> Features:
 
 
 def encode_contexts(log: BanditLog, keys: Sequence[str], table: pd.DataFrame) -> Ints:
-    """(n_contexts,) the row of ``table`` with the same keys, -1 where there is none.
+    """(n_contexts,) the row of ``table``, keys as text, with the same keys; -1 where there is none.
 
     Raises:
         DataError: The log has no such key, or two rows of the table have the same keys.
@@ -177,7 +177,7 @@ def encode_contexts(log: BanditLog, keys: Sequence[str], table: pd.DataFrame) ->
             )
     if not keys:
         return np.zeros(len(log.contexts), np.int64)
-    both = pd.MultiIndex.from_frame(table[list(keys)].astype(str))
+    both = pd.MultiIndex.from_frame(table[list(keys)])
     if not both.is_unique:
         raise DataError(f"the policy has {tuple(both[both.duplicated()][0])} twice; leave one row")
     return np.asarray(both.get_indexer(pd.MultiIndex.from_frame(log.contexts[list(keys)])), np.int64)
