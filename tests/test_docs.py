@@ -17,6 +17,10 @@ from cli import main
 from evaluation.decision import RULES
 from evaluation.goals import GOALS
 from evaluation.metrics import METRICS, SHARES
+from evaluation.ope.diagnostics import Limits
+from evaluation.ope.estimators import ESTIMATORS
+from evaluation.ope.result import VERDICTS
+from evaluation.ope.slates import SLATE_ESTIMATORS
 from evaluation.simulate import ABConfig
 from evaluation.splits import KINDS, SplitConfig
 from recsys.rerank.chain import STEPS
@@ -168,6 +172,15 @@ def test_the_metrics_are_defined_as_in_the_code() -> None:
 def test_the_ranges_of_tuning_are_those_searched() -> None:
     rows = [tuple(cell.strip("`") for cell in row) for row in tables(TEXT["tune.md"])["model"]]
     assert rows == [(kind, name, str(span)) for kind, space in SPACES.items() for name, span in space.items()]
+
+
+def test_off_policy_names_and_limits_are_those_of_the_code() -> None:
+    found, limits = tables(TEXT["ope.md"]), Limits()
+    names = {title: [row[0].strip("`") for row in found[title]] for title in ("estimator", "of pages", "verdict")}
+    assert names == {"estimator": list(ESTIMATORS), "of pages": list(SLATE_ESTIMATORS), "verdict": list(VERDICTS)}
+    assert {row[0].strip("`"): row[1] for row in found["verdict"]} == VERDICTS
+    for (_, said), limit in zip(found["check"], dataclasses.astuple(limits), strict=True):
+        assert re.search(rf"\b({limit:g}|{100 * limit:g} %)(?!\d)", said), said
 
 
 def test_the_lists_of_names_are_complete() -> None:

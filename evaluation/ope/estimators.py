@@ -3,6 +3,12 @@
 Values of estimators that are ratios are linearised (delta method), so that the variance of the values is the
 estimator's, too. w: importance weight, r: reward, q: predicted reward of the logged action, v: expected predicted
 reward under the policy.
+
+Sources: Dudík, Langford and Li, Doubly robust policy evaluation and learning, 2011 (DM, DR); Swaminathan and Joachims,
+The self-normalized estimator for counterfactual learning, 2015 (SNIPW); Wang, Agarwal and Dudík, Optimal and adaptive
+off-policy evaluation in contextual bandits, 2017 (Switch-DR); Su, Dimakopoulou, Krishnamurthy and Dudík, Doubly robust
+off-policy evaluation with shrinkage, 2020 (DRos); Saito and Joachims, Off-policy evaluation for large action spaces via
+embeddings, 2022 (MIPS).
 """
 
 from __future__ import annotations
@@ -77,7 +83,7 @@ def dm(v: Floats) -> Floats:
 
 
 def dr(w: Floats, r: Floats, q: Floats, v: Floats) -> Floats:
-    """The value v + w (r - q): unbiased where propensities or model are right (Dudík, Langford and Li, 2011, eq. 5).
+    """The value v + w (r - q): unbiased where propensities or model are right (Dudík, Langford and Li, 2011).
 
     Example:
         >>> one = np.ones(1)
@@ -95,7 +101,7 @@ def sndr(w: Floats, r: Floats, q: Floats, v: Floats) -> Floats:
 
 
 def switch(w: Floats, tau: float) -> Floats:
-    """The weight w where w <= tau, else 0: the rest is left to the model (Wang, Agarwal and Dudík, 2017, eq. 7).
+    """The weight w where w <= tau, else 0: the rest is left to the model (Wang, Agarwal and Dudík, 2017).
 
     Example:
         >>> switch(np.array([1.0, 30.0]), 10.0).tolist()
@@ -105,7 +111,7 @@ def switch(w: Floats, tau: float) -> Floats:
 
 
 def shrink(w: Floats, lam: float) -> Floats:
-    """The weight Λ w / (w² + Λ), optimistic shrinkage of DRos: Su, Dimakopoulou, Krishnamurthy and Dudík, 2020, eq. 9.
+    """The weight Λ w / (w² + Λ), optimistic shrinkage of DRos (Su, Dimakopoulou, Krishnamurthy and Dudík, 2020).
 
     Λ = ∞ leaves w as it is, Λ = 0 leaves everything to the model.
 
@@ -117,7 +123,7 @@ def shrink(w: Floats, lam: float) -> Floats:
 
 
 def mips(marginal: Floats, r: Floats) -> Floats:
-    """Weights of groups instead of actions: Saito and Joachims, 2022, eq. 8.
+    """Weights of groups instead of actions: Saito and Joachims, 2022.
 
     Unbiased where the reward depends on the action through its group alone.
     """
@@ -128,7 +134,7 @@ def tune(shape: Shape, grid: Floats, w: Floats, r: Floats, q: Floats, v: Floats)
     """The bound of ``grid`` whose DR with weights ``shape(w, bound)`` has the least estimated squared error.
 
     Variance of the mean plus squared bias; the bias is the mean of (w - shaped w) (r - q), as DR with w is
-    unbiased: Su et al., 2020, appendix C. Ties go to the largest bound, which has the least bias.
+    unbiased: the direct estimate of Su et al., 2020. Ties go to the largest bound, which has the least bias.
 
     Args:
         shape: `switch` or `shrink`.

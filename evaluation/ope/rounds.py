@@ -147,7 +147,7 @@ def _unseen(pi: Probabilities, position: Ints, shown: npt.NDArray[np.bool_]) -> 
 
 
 def _marginal(pi: Probabilities, logged: Probabilities, group: Ints, cell: Ints, action: Ints) -> Floats:
-    """(b,) ratio of the probabilities of the logged action's group: Saito and Joachims, 2022, eq. 8."""
+    """(b,) ratio of the probabilities of the logged action's group: Saito and Joachims, 2022."""
     one_hot = group[:, None] == np.arange(group.max() + 1)
     below = (logged @ one_hot.astype(logged.dtype))[cell, group[action]]
     if (below <= 0).any():

@@ -181,7 +181,9 @@ def sips(pages: Pages) -> Floats:
 
 
 def rips(pages: Pages) -> Floats:
-    """(n,) Σ_k w_{1:k} r_k: McInerney et al., Counterfactual evaluation of slate recommendations, 2020, eq. 6.
+    """(n,) Σ_k w_{1:k} r_k: reward interaction inverse propensity scoring.
+
+    McInerney et al., Counterfactual evaluation of slate recommendations with sequential reward interactions, 2020.
 
     Example:
         >>> pages = Pages(np.array([[1.0, 1.0]]), np.array([[2.0, 3.0]]))
@@ -201,7 +203,11 @@ def snrips(pages: Pages) -> Floats:
 
 
 def cascade_dr(pages: Pages) -> Floats:
-    """(n,) Σ_k w_{1:k} (r_k - Q̂_k) + w_{1:k-1} E_π Q̂_k: Kiyohara et al., 2022, eq. 7; unbiased as RIPS is."""
+    """(n,) Σ_k w_{1:k} (r_k - Q̂_k) + w_{1:k-1} E_π Q̂_k: unbiased as RIPS is.
+
+    Kiyohara et al., Doubly robust off-policy evaluation for ranking policies under the cascade behavior model, 2022,
+    section 3.1.
+    """
     if pages.predicted is None or pages.value is None:
         raise DataError("cascade-dr needs a reward model")
     before = np.concatenate([np.ones((len(pages.weight), 1)), pages.weight[:, :-1]], axis=1)
