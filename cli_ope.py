@@ -20,7 +20,7 @@ from terminal import JSON, PATH, example, show, tell_json
 @click.option("--context", multiple=True, help="Column that the policy may look at; repeatable.")
 @click.option("--feature", "features", multiple=True, help="Column that the reward model may look at; repeatable.")
 @click.option("--unit", default="", help="Column: rows with one value are dependent, as a user's are.")
-@click.option("--page", default="", help="Column that rows of one page share: judge whole pages.")
+@click.option("--page", default="", help="Column: rows with one value stand on one page; judge whole pages.")
 @click.option("--prior", type=PATH, help="Table for thompson: action, alpha, beta.")
 @click.option("--otherwise", default="", help="Action for contexts that a table lacks.")
 @click.option("--run", type=PATH, help="Finished study, for model and --block.")
@@ -36,7 +36,6 @@ from terminal import JSON, PATH, example, show, tell_json
 @example("stylerec ope log.csv --policy plan.csv --action presentation --context user_id --out judged/")
 def ope(
     log: Path,
-    page: str,
     estimators: tuple[str, ...],
     decides: str,
     seed: int,
@@ -55,7 +54,7 @@ def ope(
 
     columns = LogColumns(**{name: named.pop(name) for name in LogColumns.__dataclass_fields__})
     config = OPEConfig(estimators, decides, seed=seed)
-    found = judge(log, PolicySource(**named), columns, config, page=page, out=out)
+    found = judge(log, PolicySource(**named), columns, config, out=out)
     if as_json:
         tell_json(found.to_json())
         return

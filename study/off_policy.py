@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -53,16 +53,15 @@ class PolicySource:
 
 
 def judge(
-    log: Path, source: PolicySource, columns: LogColumns, config: OPEConfig, *, page: str = "", out: Path | None = None
+    log: Path, source: PolicySource, columns: LogColumns, config: OPEConfig, *, out: Path | None = None
 ) -> OffPolicyResult:
     """Read a log, judge a policy by it and, with ``out``, write ope.json, ope.md and ope.svg there.
 
     Args:
         log: One row an impression.
         source: Of the policy.
-        columns: Of the log.
+        columns: Of the log; with a page, whole pages are judged.
         config: Estimators and limits.
-        page: Column that rows of one page share: judge whole pages; propensities are given what stands above.
         out: A folder.
 
     Raises:
@@ -71,12 +70,10 @@ def judge(
     """
     table = _table(source)
     first = _prior(source)[0] if source.policy == THOMPSON else _named(table, columns.action)
-    rounds = read_log(log, replace(columns, unit=page) if page else columns, actions=first)
+    rounds = read_log(log, columns, actions=first)
     features = _features(source, rounds)
-    if page:
-        assert rounds.unit is not None
-        pages = SlateLog.from_rounds(rounds, rounds.unit)
-        found = evaluate_slates(pages, _ranked(source, rounds), config)
+    if columns.page:
+        found = evaluate_slates(SlateLog.from_rounds(rounds), _ranked(source, rounds), config)
     else:
         found = evaluate_policy(
             rounds, _policy(source, table, rounds, columns, config.seed), config, action_features=features

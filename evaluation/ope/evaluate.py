@@ -57,7 +57,7 @@ def evaluate_policy(
     groups = _groups(log, config, action_features, logged, skipped) if "mips" in asked else None
     fold, fitted = None, None
     if any(MODEL in ESTIMATORS[name].needs for name in asked):
-        fold = assign_folds(log, config.folds, config.seed)
+        fold = assign_folds(len(log), log.unit, config.folds, config.seed)
         fitted = (Ridge(action_features) if model is None else model).fit(log, fold, config.folds)
     rounds = make_rounds(log, policy, fitted=fitted, fold=fold, groups=groups)
     found = diagnose(rounds, unit=log.unit, n_refused=log.n_refused)

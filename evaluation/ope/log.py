@@ -39,6 +39,7 @@ class BanditLog:
         features: (n_contexts, d) float32, finite: what a reward model sees of a context; d may be 0.
         n_positions: Places on the page.
         unit: (n,) int64 from 0: rounds of one unit (a user, a page) are dependent; None: all are independent.
+        page: (n,) int64: rounds of one page were drawn together, each given those above it; None: not known.
         rejected: Rows of the source that were refused, and why; see `recsys.data.rejected.REJECTED`.
 
     Example:
@@ -57,11 +58,12 @@ class BanditLog:
     features: Features
     n_positions: int = 1
     unit: Ints | None = None
+    page: Ints | None = None
     rejected: pd.DataFrame = field(default_factory=lambda: reject("log"))
 
     def __post_init__(self) -> None:
         sizes = {name: len(getattr(self, name)) for name in ("action", "reward", "propensity", "position", "context")}
-        sizes |= {} if self.unit is None else {"unit": len(self.unit)}
+        sizes |= {name: len(v) for name in ("unit", "page") if (v := getattr(self, name)) is not None}
         if len(set(sizes.values())) > 1:
             raise DataError(f"the log's columns must have one length, got {sizes}")
         if not len(self.action):
@@ -93,6 +95,7 @@ class BanditLog:
         context: npt.ArrayLike | None = None,
         contexts: pd.DataFrame | None = None,
         unit: npt.ArrayLike | None = None,
+        page: npt.ArrayLike | None = None,
         n_positions: int | None = None,
     ) -> BanditLog:
         """From arrays.
@@ -107,6 +110,7 @@ class BanditLog:
             context: (n,) rows of ``features`` or ``contexts``.
             contexts: Keys of the contexts.
             unit: (n,) any whole numbers; see the attribute.
+            page: (n,) any whole numbers; see the attribute.
             n_positions: Places on the page; the largest of ``position`` + 1 when omitted.
 
         Raises:
@@ -131,6 +135,7 @@ class BanditLog:
             features=np.zeros((rows, 0), np.float32) if x is None else x,
             n_positions=int(place.max(initial=0)) + 1 if n_positions is None else n_positions,
             unit=None if unit is None else np.unique(np.asarray(unit), return_inverse=True)[1].astype(np.int64),
+            page=None if page is None else np.asarray(page, np.int64),
         )
 
     @classmethod

@@ -31,7 +31,8 @@ class LogColumns:
         position: Place on the page, any whole numbers; "" where there is one.
         context: What a policy may look at: user_id and the like.
         features: What a reward model may look at: numbers, or texts with at most 100 levels.
-        unit: Rounds with one value are dependent: user_id or a page's id; "": all are independent.
+        unit: Rounds with one value are dependent: user_id; "": all are independent.
+        page: Rounds with one value stand on one page, for `evaluation.ope.slates`; "": not known.
     """
 
     action: str = "item_id"
@@ -41,11 +42,12 @@ class LogColumns:
     context: tuple[str, ...] = ()
     features: tuple[str, ...] = ()
     unit: str = ""
+    page: str = ""
 
     @property
     def named(self) -> tuple[str, ...]:
         """Every column that is read."""
-        one = (self.action, self.reward, self.propensity, self.position, self.unit)
+        one = (self.action, self.reward, self.propensity, self.position, self.unit, self.page)
         return tuple(dict.fromkeys(c for c in (*one, *self.context, *self.features) if c))
 
 
@@ -101,7 +103,8 @@ def read_log(
         contexts=contexts,
         features=features,
         n_positions=len(positions),
-        unit=_codes(raw.frame[columns.unit].iloc[at]) if columns.unit else None,
+        unit=_codes(raw.frame, columns.unit, at),
+        page=_codes(raw.frame, columns.page, at),
         rejected=join_rejected([raw.rejected, sieve.rejected]),
     )
 
@@ -128,8 +131,8 @@ def _actions(chosen: TextColumn, at: Ints, first: Iterable[str]) -> IdMap:
     return IdMap.of([*given, *sorted(logged - set(given))])
 
 
-def _codes(cells: pd.Series) -> Ints:
-    return TextColumn.of(cells).codes
+def _codes(frame: pd.DataFrame, column: str, at: Ints) -> Ints | None:
+    return TextColumn.of(frame[column].iloc[at]).codes if column else None
 
 
 def _contexts(frame: pd.DataFrame, columns: LogColumns) -> tuple[Ints, pd.DataFrame, Features]:

@@ -40,19 +40,18 @@ class RewardModel(Protocol):
         ...
 
 
-def assign_folds(log: BanditLog, n_folds: int, seed: int) -> Ints:
-    """(n,) fold of each round; rounds of one unit are in one fold, folds are of equal size in units.
+def assign_folds(n: int, unit: Ints | None, n_folds: int, seed: int) -> Ints:
+    """(n,) fold of each of n rounds; those of one unit are in one fold, folds are of equal size in units.
 
     Example:
-        >>> log = BanditLog.of([0, 0, 0, 0], [0, 0, 0, 0], [1, 1, 1, 1], actions=1, unit=[7, 7, 3, 3])
-        >>> assign_folds(log, 2, seed=0).tolist() in ([0, 0, 1, 1], [1, 1, 0, 0])
+        >>> assign_folds(4, np.array([1, 1, 0, 0]), 2, seed=0).tolist() in ([0, 0, 1, 1], [1, 1, 0, 0])
         True
     """
-    units = log.n_units
-    if n_folds > units:
-        raise DataError(f"{n_folds} folds need as many units, the log has {units}; take fewer folds")
-    fold = np.random.default_rng(seed).permutation(units) % n_folds
-    return np.asarray(fold if log.unit is None else fold[log.unit], np.int64)
+    n_units = n if unit is None else int(unit.max()) + 1
+    if n_folds > n_units:
+        raise DataError(f"{n_folds} folds need as many units, the log has {n_units}; take fewer folds")
+    fold = np.random.default_rng(seed).permutation(n_units) % n_folds
+    return np.asarray(fold if unit is None else fold[unit], np.int64)
 
 
 @dataclass(frozen=True, eq=False)

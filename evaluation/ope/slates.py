@@ -19,7 +19,7 @@ from evaluation.ope.diagnostics import diagnose, mean_interval
 from evaluation.ope.log import BanditLog, Features, Floats, Ints
 from evaluation.ope.policies import TOLERANCE, Probabilities, Scorer, check_choice, greedy, softmax
 from evaluation.ope.result import ASSUMPTIONS, OffPolicyResult, OPEConfig, Scores, conclude, valued
-from evaluation.ope.reward_model import PENALTIES, NormalEquations, blocks
+from evaluation.ope.reward_model import PENALTIES, NormalEquations, assign_folds, blocks
 from evaluation.ope.rounds import BLOCK_CELLS, Rounds
 from recsys.data.ids import IdMap
 from recsys.errors import DataError
@@ -39,12 +39,13 @@ class SlateLog:
         context: (n,) row of ``contexts``.
         contexts: Keys of the contexts.
         features: (n_contexts, d) of the contexts.
+        unit: (n,) from 0: pages of one unit (a user) are dependent; None: all are independent.
         n_refused: Rows of the source that were refused.
 
     Example:
-        >>> place = [0, 1, 0, 1]
-        >>> log = BanditLog.of([0, 1, 1, 2], [1, 0, 0, 1], [1 / 3, 1 / 2] * 2, actions=3, position=place)
-        >>> SlateLog.from_rounds(log, [7, 7, 8, 8]).action.tolist()
+        >>> place, page = [0, 1, 0, 1], [7, 7, 8, 8]
+        >>> log = BanditLog.of([0, 1, 1, 2], [1, 0, 0, 1], [1 / 3, 1 / 2] * 2, actions=3, position=place, page=page)
+        >>> SlateLog.from_rounds(log).action.tolist()
         [[0, 1], [1, 2]]
     """
 
@@ -55,6 +56,7 @@ class SlateLog:
     context: Ints
     contexts: pd.DataFrame
     features: Features
+    unit: Ints | None = None
     n_refused: int = 0
 
     def __post_init__(self) -> None:
@@ -70,17 +72,18 @@ class SlateLog:
             raise DataError("propensities must be in (0, 1], each given the actions above it")
 
     @classmethod
-    def from_rounds(cls, log: BanditLog, page: npt.ArrayLike) -> SlateLog:
+    def from_rounds(cls, log: BanditLog) -> SlateLog:
         """Gather the rounds of each page.
 
         Args:
             log: Rounds whose propensity is given the actions above on the page.
-            page: (n,) whole number that rounds of one page share.
 
         Raises:
-            DataError: Two rounds have one place of one page, or a page has a gap.
+            DataError: The log has no pages, two rounds have one place of one page, or a page has a gap.
         """
-        _, first, of_page = np.unique(np.asarray(page), return_index=True, return_inverse=True)
+        if log.page is None:
+            raise DataError("the log does not say which rounds stand on one page; name the page's column")
+        _, first, of_page = np.unique(log.page, return_index=True, return_inverse=True)
         cell = of_page * log.n_positions + log.position
         if len(np.unique(cell)) < len(cell):
             raise DataError("two rounds stand in one place of one page; name the page's column, not the user's")
@@ -100,6 +103,7 @@ class SlateLog:
             log.context[first],
             log.contexts,
             log.features,
+            None if log.unit is None else log.unit[first],
             log.n_refused,
         )
 
@@ -167,12 +171,14 @@ class Pages:
         weight: Π_{j <= k} π(a_j | above) / propensity: of the choices down to each place.
         predicted: Q̂_k of the action: rewards from this place down; None without a model.
         value: Σ_a π(a | above) Q̂_k(a); None without a model.
+        unsupported: Share of the policy's choices that the log never shows in their place.
     """
 
     reward: Floats
     weight: Floats
     predicted: Floats | None = None
     value: Floats | None = None
+    unsupported: float = 0.0
 
 
 def sips(pages: Pages) -> Floats:
@@ -235,9 +241,10 @@ def make_pages(log: SlateLog, policy: SlatePolicy, fold: Ints | None = None, n_f
     n, size = log.action.shape
     filled, ratio = log.action >= 0, np.ones(log.action.shape)
     predicted, value = (np.zeros(ratio.shape), np.zeros(ratio.shape)) if fold is not None else (None, None)
-    coming = np.zeros(n)
+    coming, unseen = np.zeros(n), 0.0
     for k in reversed(range(size)):
         rows = np.flatnonzero(filled[:, k])
+        absent = np.bincount(log.action[rows, k], minlength=len(log.actions)) == 0
         model = None
         if fold is not None:
             rest = _history(log, k, rows)
@@ -250,6 +257,7 @@ def make_pages(log: SlateLog, policy: SlatePolicy, fold: Ints | None = None, n_f
         for part in blocks(len(rows), max(1, BLOCK_CELLS // len(log.actions))):
             at = rows[part]
             pi = _following(policy, log, at, k)
+            unseen += float(pi[:, absent].sum())
             ratio[at, k] = pi[np.arange(len(at)), log.action[at, k]] / log.propensity[at, k]
             if model is not None and fold is not None and predicted is not None and value is not None:
                 by_action, by_rest = model[0][fold[at]], model[1][fold[at]]
@@ -257,7 +265,7 @@ def make_pages(log: SlateLog, policy: SlatePolicy, fold: Ints | None = None, n_f
                 predicted[at, k] = common + by_action[np.arange(len(at)), log.action[at, k]]
                 value[at, k] = common + np.einsum("ba,ba->b", pi, by_action)
         coming = coming if value is None else value[:, k]
-    return Pages(log.reward, np.asarray(np.cumprod(ratio, axis=1), np.float64), predicted, value)
+    return Pages(log.reward, np.asarray(np.cumprod(ratio, axis=1), np.float64), predicted, value, unseen / filled.sum())
 
 
 def _history(log: SlateLog, k: int, rows: Ints) -> Floats:
@@ -278,7 +286,7 @@ def _following(policy: SlatePolicy, log: SlateLog, rows: Ints, k: int) -> Probab
 
 
 def evaluate_slates(log: SlateLog, policy: SlatePolicy, config: OPEConfig | None = None) -> OffPolicyResult:
-    """Estimate what ``policy`` would have earned on a page; pages are the units.
+    """Estimate what ``policy`` would have earned on a page.
 
     Args:
         log: Of a policy that drew its pages place by place with known probabilities.
@@ -302,22 +310,21 @@ def evaluate_slates(log: SlateLog, policy: SlatePolicy, config: OPEConfig | None
     """
     config = OPEConfig() if config is None else config
     asked = config.asked(SLATE_ESTIMATORS)
-    fold = None
-    if "cascade-dr" in asked:
-        fold = np.random.default_rng(config.seed).permutation(len(log)) % config.folds
+    fold = assign_folds(len(log), log.unit, config.folds, config.seed) if "cascade-dr" in asked else None
     pages = make_pages(log, policy, fold, config.folds)
     page_reward, whole = log.reward.sum(axis=1), pages.weight[:, -1]
-    found = diagnose(Rounds(page_reward, whole, whole), n_refused=log.n_refused)
+    whole_pages = Rounds(page_reward, whole, whole, unsupported=pages.unsupported)
+    found = diagnose(whole_pages, unit=log.unit, n_refused=log.n_refused)
     rows = [
         valued(
             name,
             Scores(SLATE_ESTIMATORS[name](pages), found.ess, assumes="" if name == "sips" else CASCADE),
             page_reward,
-            None,
+            log.unit,
             config.alpha,
             name == config.deciding(asked),
         )
         for name in asked
     ]
-    reward = mean_interval(page_reward, alpha=config.alpha, size=len(log))
+    reward = mean_interval(page_reward, alpha=config.alpha, size=len(log), unit=log.unit)
     return conclude(policy.name, reward, rows, {}, found, config, assumptions=(*ASSUMPTIONS, CASCADE))

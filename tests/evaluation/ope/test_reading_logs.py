@@ -108,12 +108,20 @@ def test_unusable_tables_are_refused() -> None:
 
 
 def test_pages_are_gathered_from_rounds() -> None:
-    log = BanditLog.of([2, 0, 1], [1, 0, 0], [0.5, 0.3, 0.2], actions=3, position=[1, 0, 0])
-    pages = SlateLog.from_rounds(log, [4, 4, 9])
+    def log(page: list[int] | None) -> BanditLog:
+        columns = {"position": [1, 0, 0], "unit": [5, 5, 8], "page": page}
+        return BanditLog.of([2, 0, 1], [1, 0, 0], [0.5, 0.3, 0.2], actions=3, **columns)
+
+    pages = SlateLog.from_rounds(log([4, 4, 9]))
     assert pages.action.tolist() == [[0, 2], [1, -1]]
     assert pages.reward.tolist() == [[0, 1], [0, 0]]
     assert pages.propensity.tolist() == [[0.3, 0.5], [0.2, 1]]
-    with pytest.raises(DataError, match="two rounds stand in one place"):
-        SlateLog.from_rounds(log, [4, 9, 9])
-    with pytest.raises(DataError, match="without gaps"):
-        SlateLog.from_rounds(log, [1, 2, 3])
+    assert pages.unit is not None
+    assert pages.unit.tolist() == [0, 1]
+    for page, message in (
+        ([4, 9, 9], "two rounds stand in one place"),
+        ([1, 2, 3], "without gaps"),
+        (None, "one page"),
+    ):
+        with pytest.raises(DataError, match=message):
+            SlateLog.from_rounds(log(page))

@@ -37,7 +37,7 @@ def test_the_ridge_is_scikit_learns(rng: np.random.Generator) -> None:
     context, f = rng.normal(size=(n, 2)), rng.normal(size=(5, 1))
     place = rng.integers(0, 3, n)
     log = uniform_log(n, rng, 5, features=context, position=place)
-    fold = assign_folds(log, folds, seed=0)
+    fold = assign_folds(len(log), log.unit, folds, 0)
     fitted = Ridge(f, penalties=(7.0,)).fit(log, fold, folds)
     g = (f - f.mean()) / f.std()
     rows = np.column_stack([np.eye(5)[log.action], context, context * g[log.action]])
@@ -64,7 +64,7 @@ def test_the_penalty_is_the_one_that_predicts_best_out_of_fold(rng: np.random.Ge
     clear = BanditLog.of(np.arange(900) % 30, (np.arange(900) % 30) * 1.0, np.full(900, 1 / 30), actions=30)
     spread = {}
     for name, log in (("noise", noise), ("clear", clear)):
-        fitted = Ridge().fit(log, assign_folds(log, 3, 0), 3)
+        fitted = Ridge().fit(log, assign_folds(len(log), log.unit, 3, 0), 3)
         each = fitted.expected(np.zeros(30, int), np.zeros(30, int), np.eye(30))
         spread[name] = each.std(axis=0).max()
     assert spread["noise"] < 0.05
@@ -74,7 +74,7 @@ def test_the_penalty_is_the_one_that_predicts_best_out_of_fold(rng: np.random.Ge
 def test_a_fold_has_not_seen_its_own_rounds(rng: np.random.Generator) -> None:
     """Changing a fold's rewards leaves its model as it was, with the penalty fixed."""
     log = uniform_log(300, rng, 3)
-    fold = assign_folds(log, 3, seed=1)
+    fold = assign_folds(len(log), log.unit, 3, 1)
     other = BanditLog.of(log.action, np.where(fold == 0, 1 - log.reward, log.reward), log.propensity, actions=3)
     both = [
         Ridge(penalties=(1.0,)).fit(x, fold, 3).expected(np.zeros(1, int), np.zeros(1, int), np.eye(3)[:1])
@@ -86,11 +86,11 @@ def test_a_fold_has_not_seen_its_own_rounds(rng: np.random.Generator) -> None:
 
 def test_units_are_never_split_over_folds(rng: np.random.Generator) -> None:
     log = uniform_log(300, rng, unit=rng.integers(0, 40, 300))
-    fold = assign_folds(log, 3, seed=0)
+    fold = assign_folds(len(log), log.unit, 3, 0)
     assert log.unit is not None
     assert all(len(set(fold[log.unit == u])) == 1 for u in range(log.n_units))
     with pytest.raises(DataError, match="take fewer folds"):
-        assign_folds(uniform_log(2, rng), 3, seed=0)
+        assign_folds(2, None, 3, seed=0)
 
 
 def test_intervals_are_students_and_clustered_ones_are_those_of_the_sums(rng: np.random.Generator) -> None:
@@ -220,7 +220,7 @@ def test_impossible_settings_are_refused() -> None:
 
 def test_models_that_do_not_fit_the_log_are_refused(rng: np.random.Generator) -> None:
     log = uniform_log(50, rng, 3, features=rng.normal(size=(50, 2)))
-    fold = assign_folds(log, 2, 0)
+    fold = assign_folds(len(log), log.unit, 2, 0)
     for model, message in (
         (Given(np.ones((50, 2))), r"must be \(n_contexts, n_actions"),
         (Given(np.full((50, 3), np.nan)), "must be finite"),
