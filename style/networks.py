@@ -20,10 +20,12 @@ class ConditionalNorm(nn.Module):
 
     def forward(self, x: Tensor, mix: Tensor) -> Tensor:
         """(n, width, h, w) and (n, n_styles) weights → the same shape."""
+        scale, shift = ((mix @ p)[:, :, None, None] for p in (self.scale, self.shift))
+        if not torch.is_grad_enabled():  # groups of one channel: the same in a tenth of the time, but slow backwards
+            return torch.addcmul(shift, functional.group_norm(x, x.shape[1]), scale)
         variance, mean = torch.var_mean(x, dim=(2, 3), keepdim=True, correction=0)
-        scale, shift = (mix @ p for p in (self.scale, self.shift))
-        gain = scale[:, :, None, None] * (variance + 1e-5).rsqrt()
-        return torch.addcmul(shift[:, :, None, None] - mean * gain, x, gain)
+        gain = scale * (variance + 1e-5).rsqrt()
+        return torch.addcmul(shift - mean * gain, x, gain)
 
 
 class PaintConv(nn.Module):
@@ -93,6 +95,10 @@ class PaintNetwork(nn.Module):
 
     def forward(self, images: Tensor, mix: Tensor) -> Tensor:
         """(n, 3, h, w) 0..1 and (n, n_styles) weights → (n, 3, h, w), which may leave 0..1; any h, w >= 16."""
+        return images + self.change(images, mix)
+
+    def change(self, images: Tensor, mix: Tensor) -> Tensor:
+        """What `forward` adds to the pictures, in their type."""
         h, w = images.shape[2:]
         x = functional.pad(images, [0, -w % 4, 0, -h % 4], mode="replicate") * 2 - 1
         for layer in self.down:
@@ -101,5 +107,5 @@ class PaintNetwork(nn.Module):
             x = block(x, mix)
         for layer in self.up:
             x = functional.relu(layer(x, mix))
-        change = torch.tanh(self.out(functional.pad(x, [4] * 4, mode="reflect")))
-        return images + change[:, :, :h, :w]
+        painted = torch.tanh(self.out(functional.pad(x, [4] * 4, mode="reflect")))
+        return painted[:, :, :h, :w]

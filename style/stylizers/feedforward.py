@@ -27,6 +27,7 @@ from style.training import Photos, descend
 SIZES: Mapping[str, tuple[int, int]] = {"full": (32, 5), "thin": (16, 3)}
 """Width of the first layer and residual blocks; ``full`` is the paper's."""
 MICRO_BATCH = 4
+PRECISIONS: Mapping[str, torch.dtype] = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 RANGE_WEIGHT = 100.0
 """Of values that leave 0..1."""
 SAME = 8.0
@@ -162,10 +163,12 @@ class FeedForward:
         model: The folder the training wrote.
         side: The longest side that is painted; of a larger photo the change is enlarged and added.
         device: ``auto``, ``cpu`` or ``cuda``.
+        precision: ``float32``, or ``bfloat16``: about twice as fast on a GPU and on a CPU that computes in it, else
+            slower; pictures differ by less than the eye sees.
 
     Raises:
         ArtifactError: There is no such model, or it is damaged.
-        ConfigError: No model is given.
+        ConfigError: No model is given, or a value out of range.
     """
 
     spec = StylizerSpec(
@@ -175,12 +178,14 @@ class FeedForward:
         about="a few styles, trained on your own photos; one quick pass a photo",
     )
 
-    def __init__(self, model: str = "", *, side: int = 1024, device: str = "auto") -> None:
+    def __init__(self, model: str = "", *, side: int = 1024, device: str = "auto", precision: str = "float32") -> None:
         if side < 16:
             raise ConfigError(f"feedforward: side must be >= 16, got {side}")
+        if precision not in PRECISIONS:
+            raise ConfigError(f"feedforward: precision must be one of {', '.join(PRECISIONS)}, got {precision!r}")
         self.manifest, self.network = _loaded(Path(model))
-        self.device, self.side = torch.device(choose_device(device)), side
-        self.network = self.network.eval().to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.device, self.side, self.dtype = torch.device(choose_device(device)), side, PRECISIONS[precision]
+        self.network = self.network.eval().to(self.device, self.dtype, memory_format=torch.channels_last)  # type: ignore[call-overload]
 
     @staticmethod
     def fingerprint(options: Mapping[str, Any]) -> str:
@@ -225,7 +230,8 @@ class FeedForward:
     @torch.inference_mode()
     def _some(self, images: Images, weights: Tensor) -> Images:
         x = as_tensor(resized(images, self.side), self.device).contiguous(memory_format=torch.channels_last)
-        change = self.network(x, weights.expand(len(x), -1)).clamp(0, 1) - x
+        change = self.network.change(x.to(self.dtype), weights.to(self.dtype).expand(len(x), -1))
+        change = (x + change).clamp(0, 1) - x
         return enlarged(change.permute(0, 2, 3, 1).float().cpu().numpy() * 255, images)
 
 

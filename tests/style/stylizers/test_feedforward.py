@@ -31,7 +31,7 @@ def photos(tmp_path_factory):
 @pytest.fixture(scope="module")
 def model(photos, tmp_path_factory):
     out, task = tmp_path_factory.mktemp("model"), FeedForwardTask(QUICK, STYLES)
-    curve = train(task, photos, TrainConfig(steps=30, batch=2, size=32, every=10), out)
+    curve = train(task, photos, TrainConfig(steps=60, batch=2, size=32, every=20), out)
     task.export(out, {})
     return out, curve, task
 
@@ -67,6 +67,29 @@ class TestFeedForward(StylizerContract):
         assert np.abs(stylizer.apply(images, code).astype(int) - stylizer.apply(images, other)).mean() > 1
 
 
+class TestHalfPrecision(TestFeedForward):
+    """All of the contract, and near the pictures of full precision."""
+
+    tolerance = 2
+
+    @pytest.fixture(scope="class")
+    @classmethod
+    def stylizer(cls, model):
+        return FeedForward(str(model[0]), device="cpu", precision="bfloat16")
+
+    def test_pictures_are_those_of_full_precision(self, stylizer, code, model):
+        images = pictures(3)
+        full = FeedForward(str(model[0]), device="cpu").apply(images, code).astype(float)
+        error = np.square(stylizer.apply(images, code) - full).mean()
+        assert np.square(full - images).mean() > 10  # there is something to be near to
+        assert 10 * np.log10(255**2 / error) > 33
+
+
+def test_an_unknown_precision_is_refused(model):
+    with pytest.raises(ConfigError, match=r"precision must be one of float32, bfloat16, got 'int8'"):
+        FeedForward(str(model[0]), precision="int8")
+
+
 def test_an_untrained_network_changes_nothing():
     x = torch.rand(2, 3, 21, 18)
     torch.testing.assert_close(PaintNetwork(1, 4, 1)(x, torch.ones(2, 1)), x)
@@ -81,6 +104,8 @@ def test_conditional_norm_is_instance_norm_of_the_mixed_style():
     scale, shift = 0.25 * norm.scale[0] + 0.75 * norm.scale[1], 0.25 * norm.shift[0] + 0.75 * norm.shift[1]
     expected = torch.nn.functional.instance_norm(x, weight=scale, bias=shift)
     torch.testing.assert_close(norm(x, mix), expected, rtol=1e-4, atol=1e-5)
+    with torch.no_grad():  # what a finished network takes
+        torch.testing.assert_close(norm(x, mix), expected.detach(), rtol=1e-4, atol=1e-5)
 
 
 class TestTraining:
