@@ -228,7 +228,7 @@ ESTIMATORS: dict[str, Estimator] = {
     ),
     "ipw": Estimator(
         lambda rounds, bounds: (ipw(rounds.weight, rounds.reward, bounds.clip or np.inf), bounds.clip),
-        assumes="a clip, where there is one, costs little",
+        assumes="the rewards that the clip cuts off are few",
     ),
     "snipw": Estimator(lambda rounds, bounds: (snipw(rounds.weight, rounds.reward), None)),
     "dm": Estimator(

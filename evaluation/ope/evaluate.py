@@ -91,7 +91,7 @@ def _groups(
     except DataError as error:
         skipped["mips"] = str(error)
         return None
-    return Groups(group_actions(features, config.groups or round(log.n_actions**0.5)), known)
+    return Groups.of(group_actions(features, config.groups or round(log.n_actions**0.5)), known)
 
 
 def _rows(
@@ -117,7 +117,8 @@ def _scores(name: str, log: BanditLog, rounds: Rounds, found: Diagnostics, confi
     elif name == "dm":
         size = float(found.n)
     values, bound = estimator.values(rounds, config.bounds)
-    return Scores(values, size, bound, estimator.assumes)
+    unclipped = name == "ipw" and bound is None
+    return Scores(values, size, bound, "" if unclipped else estimator.assumes)
 
 
 def _check_replay(log: BanditLog, rounds: Rounds) -> None:

@@ -166,7 +166,8 @@ class _Design:
 
     def rows(self, rows: Ints) -> Floats:
         """(b, width) of these rounds."""
-        log, x = self.log, self.log.features[self.log.context[rows]]
+        log = self.log
+        x = log.features[log.context[rows]].astype(np.float64)
         f, found = self.components[log.action[rows]], np.empty((len(rows), self.width))
         found[:, : log.n_positions] = log.position[rows][:, None] == np.arange(log.n_positions)
         start, d = log.n_positions, x.shape[1]

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from evaluation.ope.log import BanditLog, Floats, Ints
-from evaluation.ope.policies import TOLERANCE, Policy, Probabilities
+from evaluation.ope.policies import TOLERANCE, Policy, Probabilities, Table
 from evaluation.ope.reward_model import FittedReward, blocks
 from recsys.errors import DataError
 
@@ -42,15 +42,54 @@ class Rounds:
 
 @dataclass(frozen=True, eq=False)
 class Groups:
-    """Actions that are alike, and the logged policy's probabilities, for weights of groups.
+    """Actions that are alike, and how likely the logged policy chose each group, for weights of groups.
 
     Attributes:
         of_action: (n_actions,) group of each action, from 0.
-        logged: The policy that wrote the log.
+        logged: The policy that wrote the log, as one that chooses among groups.
     """
 
     of_action: Ints
     logged: Policy
+
+    @classmethod
+    def of(cls, of_action: Ints, logged: Policy) -> Groups:
+        """From a policy that chooses among actions; a table is summed once."""
+        if isinstance(logged, Table):
+            return cls(of_action, Table(logged.values @ one_hot(of_action), logged.name))
+        return cls(of_action, _Grouped(of_action, logged))
+
+    def weights(self, pi: Probabilities, logged: Probabilities, cell: Ints, action: Ints) -> Floats:
+        """(b,) ratio of the probabilities of the logged action's group: Saito and Joachims, 2022."""
+        group = self.of_action[action]
+        below = logged[cell, group]
+        if (below <= 0).any():
+            raise DataError("the logged policy gives probability 0 to an action that it chose; give the right policy")
+        return np.asarray((pi @ one_hot(self.of_action).astype(pi.dtype))[cell, group] / below, np.float64)
+
+
+@dataclass(frozen=True, eq=False)
+class _Grouped:
+    of_action: Ints
+    actions: Policy
+
+    @property
+    def name(self) -> str:
+        return self.actions.name
+
+    def probabilities(self, context: Ints, position: Ints) -> Probabilities:
+        pi = _asked(self.actions, len(self.of_action), context, position)
+        return np.asarray(pi @ one_hot(self.of_action).astype(pi.dtype))
+
+
+def one_hot(group: Ints) -> Floats:
+    """(n_actions, n_groups).
+
+    Example:
+        >>> one_hot(np.array([1, 0])).tolist()
+        [[0.0, 1.0], [1.0, 0.0]]
+    """
+    return np.asarray(group[:, None] == np.arange(group.max() + 1), np.float64)
 
 
 def make_rounds(
@@ -84,7 +123,7 @@ def make_rounds(
     value = None if fitted is None else np.empty(n)
     marginal = None if groups is None else np.empty(n)
     for rows, cell, context, position in _cells(log, max(1, block_cells // log.n_actions)):
-        pi = _asked(policy, log, context, position)
+        pi = _asked(policy, log.n_actions, context, position)
         action = log.action[rows]
         chosen[rows] = pi[cell, action]
         if not shown.all():
@@ -93,9 +132,8 @@ def make_rounds(
             expected = fitted.expected(context, position, pi)
             value[rows] = expected[cell, fold[rows] % expected.shape[1]]
         if groups is not None and marginal is not None:
-            marginal[rows] = _marginal(
-                pi, _asked(groups.logged, log, context, position), groups.of_action, cell, action
-            )
+            size = int(groups.of_action.max()) + 1
+            marginal[rows] = groups.weights(pi, _asked(groups.logged, size, context, position), cell, action)
     return Rounds(log.reward, chosen / log.propensity, chosen, predicted, value, marginal, unsupported / n)
 
 
@@ -126,10 +164,10 @@ def _cells(log: BanditLog, size: int) -> Iterator[tuple[Ints | slice, Ints, Ints
             yield rows, key[rows] - part.start, here // log.n_positions, here % log.n_positions
 
 
-def _asked(policy: Policy, log: BanditLog, context: Ints, position: Ints) -> Probabilities:
+def _asked(policy: Policy, size: int, context: Ints, position: Ints) -> Probabilities:
     pi = policy.probabilities(context, position)
-    if pi.shape != (len(context), log.n_actions):
-        raise DataError(f"policy {policy.name!r} must answer ({len(context)}, {log.n_actions}), got {pi.shape}")
+    if pi.shape != (len(context), size):
+        raise DataError(f"policy {policy.name!r} must answer ({len(context)}, {size}), got {pi.shape}")
     total = pi.sum(axis=1)
     if not (np.abs(total - 1) <= 10 * TOLERANCE).all() or pi.min() < 0:  # float32 softmax errs by 1e-6
         off = float(total[np.argmax(np.abs(total - 1))])
@@ -144,12 +182,3 @@ def _unseen(pi: Probabilities, position: Ints, shown: npt.NDArray[np.bool_]) -> 
         mine = position == place
         found[mine] = pi[mine][:, ~shown[place]].sum(axis=1)
     return found
-
-
-def _marginal(pi: Probabilities, logged: Probabilities, group: Ints, cell: Ints, action: Ints) -> Floats:
-    """(b,) ratio of the probabilities of the logged action's group: Saito and Joachims, 2022."""
-    one_hot = group[:, None] == np.arange(group.max() + 1)
-    below = (logged @ one_hot.astype(logged.dtype))[cell, group[action]]
-    if (below <= 0).any():
-        raise DataError("the logged policy gives probability 0 to an action that it chose; give the right policy")
-    return np.asarray((pi @ one_hot.astype(pi.dtype))[cell, group[action]] / below, np.float64)

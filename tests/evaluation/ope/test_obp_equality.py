@@ -77,7 +77,7 @@ def test_clipping_and_mips_are_their_definitions(rng: np.random.Generator) -> No
     """Loops over rounds; obp of this version has neither."""
     log, share, _ = feedback(rng, deterministic=False)
     logged, group = rng.dirichlet(np.ones(ACTIONS), (N, PLACES)).transpose(0, 2, 1), np.array([0, 1, 0, 2, 1])
-    rounds = make_rounds(log, Asked(share), groups=Groups(group, Asked(logged)))
+    rounds = make_rounds(log, Asked(share), groups=Groups.of(group, Asked(logged)))
     clipped = mips = 0.0
     for i in range(N):
         a, k = log.action[i], log.position[i]
