@@ -7,8 +7,8 @@ import json
 import os
 import re
 import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import IO, Any
 
@@ -44,6 +44,16 @@ def atomic_write(path: Path | str, mode: str = "wb") -> Iterator[IO[Any]]:
         raise
 
 
+def write_together(folder: Path | str, files: Mapping[str, bytes]) -> None:
+    """Write files that belong together: all are safe on disk before the first takes its name, then all do at once."""
+    with ExitStack() as stack:
+        for name, data in reversed(list(files.items())):
+            file = stack.enter_context(atomic_write(Path(folder) / name))
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+
+
 def write_bytes(path: Path | str, data: bytes) -> None:
     """Write ``data`` atomically."""
     with atomic_write(path) as file:
@@ -51,10 +61,13 @@ def write_bytes(path: Path | str, data: bytes) -> None:
 
 
 def write_json(path: Path | str, value: Any) -> None:
-    """Write ``value`` as readable JSON, atomically; numpy numbers are understood, NaN becomes null."""
-    text = json.dumps(_jsonable(value), indent=1, ensure_ascii=False, allow_nan=False)
-    with atomic_write(path, "w") as file:
-        file.write(text + "\n")
+    """Write ``value`` as readable JSON, atomically."""
+    write_bytes(path, json_bytes(value))
+
+
+def json_bytes(value: Any) -> bytes:
+    """Readable JSON; numpy numbers are understood, NaN becomes null."""
+    return (json.dumps(_jsonable(value), indent=1, ensure_ascii=False, allow_nan=False) + "\n").encode()
 
 
 def read_json(path: Path | str) -> Any:

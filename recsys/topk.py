@@ -98,7 +98,7 @@ def top_k_blocked(
 
 def check_k(k: int) -> None:
     """Refuse a list length that is no whole number >= 1."""
-    if not isinstance(k, int | np.integer):
+    if not isinstance(k, int | np.integer) or isinstance(k, bool):
         raise ConfigError(f"k must be a whole number, got {k!r}; it is the length of a list")
     if k < 1:
         raise ConfigError(f"k must be >= 1, got {k}; it is the length of a list")

@@ -4,6 +4,11 @@ import os
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
+
+# A first example may import half of a library, on a machine that does other work beside.
+settings.register_profile("stylerec", deadline=None)
+settings.load_profile("stylerec")
 
 ROOT = Path(__file__).resolve().parents[1]
 

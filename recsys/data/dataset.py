@@ -16,7 +16,7 @@ from recsys.data.catalog import Catalog
 from recsys.data.features import FeatureTable
 from recsys.data.ids import IdMap
 from recsys.data.interactions import Interactions
-from recsys.data.weighting import as_float32, event_factors, recency
+from recsys.data.weighting import MOST, as_float32, event_factors, recency
 from recsys.errors import DataError
 
 
@@ -35,6 +35,9 @@ class Dataset:
         timestamp: (n,) datetime64[ns], when (NaT where unknown).
         item_features: Aligned with ``items``.
         user_features: Aligned with ``users``.
+
+    Raises:
+        DataError: Columns differ in length, an index or weight is out of range, or features follow other ids.
     """
 
     users: IdMap
@@ -45,6 +48,20 @@ class Dataset:
     timestamp: npt.NDArray[Any]
     item_features: FeatureTable
     user_features: FeatureTable
+
+    def __post_init__(self) -> None:
+        lengths = {name: len(getattr(self, name)) for name in ("user_idx", "item_idx", "weight", "timestamp")}
+        if len(set(lengths.values())) > 1:
+            raise DataError(f"the columns of a dataset must be equally long, got {lengths}")
+        for side in ("user", "item"):
+            ids, index = getattr(self, f"{side}s"), getattr(self, f"{side}_idx")
+            _check_index(f"{side}_idx", index, len(ids))
+            if getattr(self, f"{side}_features").ids != ids:
+                cure = f"give {side}_features.align({side}s)"
+                raise DataError(f"{side}_features must follow the {side}s in their order, and they do not; {cure}")
+        if len(self.weight) and not 0 <= self.weight.min() <= self.weight.max() <= MOST:
+            got = f"{self.weight.min():g} to {self.weight.max():g}"
+            raise DataError(f"interaction weights must lie in [0, {MOST:g}], got {got}; drop or scale them")
 
     @classmethod
     def of(
@@ -113,6 +130,13 @@ class Dataset:
         warm = np.zeros(len(self.items), dtype=bool)
         warm[self.item_idx[self.weight > 0]] = True
         return warm
+
+
+def _check_index(name: str, index: npt.NDArray[np.int64], n: int) -> None:
+    if not np.issubdtype(index.dtype, np.integer):
+        raise DataError(f"{name} must hold integers, got {index.dtype}; ids.encode(…) gives them")
+    if len(index) and not (index.min() >= 0 and index.max() < n):
+        raise DataError(f"{name} must lie in [0, {n}), got {index.min()} to {index.max()}; ids.encode(…) gives them")
 
 
 def _weight(

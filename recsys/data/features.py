@@ -22,6 +22,9 @@ _PLAIN = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_@+.-]{0,99}")
 
 Matrix = npt.NDArray[np.float32] | sp.csr_array
 
+LARGEST = 1e15
+"""Of a feature's absolute values: sums of squares of such are still float32."""
+
 
 @dataclass(frozen=True, eq=False)
 class FeatureBlock:
@@ -29,9 +32,12 @@ class FeatureBlock:
 
     Attributes:
         name: Unique within a table.
-        values: (n, d) float32 array or CSR array, finite.
-        columns: d names, or None where dimensions mean nothing alone.
+        values: (n, d) float32 array or CSR array, finite; another sparse format becomes CSR.
+        columns: d distinct names, or None where dimensions mean nothing alone.
         provenance: Where it comes from (encoder, look, parameters, hashes).
+
+    Raises:
+        DataError: Values are no numbers, not 2-d, not finite or beyond `LARGEST`, or names do not fit.
 
     Example:
         >>> FeatureBlock("colour", np.eye(3, dtype=np.float32)).shape
@@ -44,12 +50,11 @@ class FeatureBlock:
     provenance: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        if self.values.ndim != 2:
-            raise DataError(f"block {self.name!r} must be 2-d (rows x dimensions), got shape {self.values.shape}")
+        object.__setattr__(self, "values", _matrix(self.name, self.values))
         if not self.is_sparse and not self.values.shape[1]:
             raise DataError(f"block {self.name!r} has no columns; leave it out")
-        if self.columns is not None and len(self.columns) != self.values.shape[1]:
-            raise DataError(f"block {self.name!r} has {self.values.shape[1]} columns but {len(self.columns)} names")
+        if self.columns is not None:
+            object.__setattr__(self, "columns", _names(self.name, self.columns, self.values.shape[1]))
         _refuse_nonfinite(self.name, self.values)
 
     @property
@@ -137,6 +142,8 @@ class FeatureTable:
     blocks: tuple[FeatureBlock, ...] = ()
 
     def __post_init__(self) -> None:
+        if not isinstance(self.ids, IdMap):
+            raise DataError(f"the ids of a table must be an IdMap, got {type(self.ids).__name__}; write IdMap.of(ids)")
         names = [b.name for b in self.blocks]
         if len(set(names)) != len(names):
             raise DataError(f"block names must be distinct, got {names}")
@@ -191,12 +198,43 @@ def _stem(name: str) -> str:
     return name if _PLAIN.fullmatch(name) else safe_name(name)
 
 
+def _matrix(name: str, values: Any) -> Matrix:
+    """The values as they are, or as CSR."""
+    sparse = sp.issparse(values)
+    if not sparse and not isinstance(values, np.ndarray):
+        cure = "give frame.to_numpy(np.float32), or np.asarray(rows, np.float32)"
+        raise DataError(f"block {name!r} must be a numpy array or a sparse matrix, got {type(values).__name__}; {cure}")
+    if values.dtype.kind not in "fiub":
+        raise DataError(f"block {name!r} must hold real numbers, got {values.dtype}; convert it to float32")
+    if values.ndim != 2:
+        raise DataError(f"block {name!r} must be 2-d (rows x dimensions), got shape {values.shape}")
+    return sp.csr_array(values) if sparse and values.format != "csr" else values
+
+
+def _names(block: str, columns: Any, n_columns: int) -> tuple[str, ...]:
+    """As a tuple, whatever sequence they came in."""
+    if isinstance(columns, str):
+        raise DataError(f"block {block!r}: columns must be a list of names, got {columns!r}; write [{columns!r}]")
+    names = tuple(columns)
+    if len(names) != n_columns:
+        raise DataError(f"block {block!r} has {n_columns} columns but {len(names)} names")
+    if len(set(names)) != len(names):
+        twice = next(name for name in names if names.count(name) > 1)
+        raise DataError(f"block {block!r} has the column {twice!r} twice; rename or drop one")
+    return names
+
+
 def _refuse_nonfinite(name: str, values: Matrix, chunk: int = 65536) -> None:
     indptr = None if isinstance(values, np.ndarray) else values.indptr
     flat = values if indptr is None else values.data
     for start in range(0, len(flat), chunk):
-        part = np.isfinite(np.asarray(flat[start : start + chunk]))
-        if not part.all():
-            first = start + int(np.argmin(part.all(axis=1) if indptr is None else part))
-            row = first if indptr is None else int(np.searchsorted(indptr, first, side="right")) - 1
-            raise DataError(f"block {name!r} has NaN or infinite values, first in row {row}; mend or drop that item")
+        part = np.asarray(flat[start : start + chunk])
+        # NaN is neither; as Python's floats, for float16 knows no 1e15.
+        if not (float(part.min(initial=0)) >= -LARGEST and float(part.max(initial=0)) <= LARGEST):
+            usable = np.abs(part.astype(np.float64)) <= LARGEST
+            first = int(np.argmin(usable.all(axis=1) if indptr is None else usable))
+            row = start + first if indptr is None else int(np.searchsorted(indptr, start + first, side="right")) - 1
+            what, cure = f"values beyond {LARGEST:g}", "scale them to about 1"
+            if not np.isfinite(part).all():
+                what, cure = "NaN or infinite values", "mend or drop that item"
+            raise DataError(f"block {name!r} has {what}, first in row {row}; {cure}")

@@ -35,6 +35,9 @@ class IdMap:
     ids: npt.NDArray[Any]
 
     def __post_init__(self) -> None:
+        if len(self.ids) and pd.api.types.infer_dtype(self.ids, skipna=False) != "string":
+            other = next(i for i in self.ids if not isinstance(i, str))
+            raise DataError(f"ids must be text, got {other!r} ({type(other).__name__}); write map(str, ids)")
         if len(self._index) and not self._index.is_unique:
             twice = self._index[self._index.duplicated()][0]
             raise DataError(f"ids must be distinct, got {twice!r} more than once; drop the duplicates")
@@ -78,7 +81,10 @@ class IdMap:
         found = self.positions(ids)
         unknown = found < 0
         if unknown.any() and on_unknown == "raise":
-            first = f"first {ids[int(np.argmax(unknown))]!r}; {len(self)} ids are known"
+            missing = ids[int(np.argmax(unknown))]
+            first = f"first {missing!r}; {len(self)} ids are known"
+            if not isinstance(missing, str):
+                first += f", and all are text: got {type(missing).__name__}, write map(str, ids)"
             raise UnknownIdError(f"{int(unknown.sum())} of {len(found)} ids are unknown, {first}")
         return found[~unknown]
 

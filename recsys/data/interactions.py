@@ -17,6 +17,7 @@ from recsys.data.recommendations import ORIGINAL
 from recsys.data.rejected import Sieve, join_rejected, reject
 from recsys.data.source import RawTable, read_table, rename, selected
 from recsys.data.stored import load_frame, save_frame
+from recsys.data.weighting import MOST
 from recsys.errors import DataError
 
 COLUMNS = ("user_id", "item_id", "timestamp", "weight", "event")
@@ -190,6 +191,7 @@ def _weight(written: pd.DataFrame, sieve: Sieve) -> npt.NDArray[np.float32]:
         weight = parse_numbers(written["weight"]).astype(np.float32)
     sieve.refuse(~np.isfinite(weight), "weight", "weight is not a finite number")
     sieve.refuse(weight < 0, "weight", "weight is negative")
+    sieve.refuse(weight > MOST, "weight", f"weight is above {MOST:g}")
     return weight
 
 

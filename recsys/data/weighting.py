@@ -13,6 +13,9 @@ from recsys.errors import ConfigError, DataError
 
 Weights = npt.NDArray[np.float64]
 
+MOST = 1e12
+"""The heaviest interaction: squares of sums of such weights are still float32."""
+
 
 def event_factors(events: pd.Series, weights: Mapping[str, float]) -> Weights:
     """(n,) the weight of each interaction's event.
@@ -77,10 +80,10 @@ def as_float32(weight: Weights) -> npt.NDArray[np.float32]:
     """As models take them; a weight that was positive stays so, however old it is.
 
     Raises:
-        DataError: A weight exceeds float32.
+        DataError: A weight exceeds `MOST`.
     """
-    with np.errstate(over="ignore", under="ignore"):
+    if weight.max(initial=0) > MOST:
+        raise DataError(f"interaction weights must be at most {MOST:g}, got {weight.max():.3g}; lower event_weights")
+    with np.errstate(under="ignore"):
         narrow = weight.astype(np.float32)
-    if not np.isfinite(narrow).all():
-        raise DataError(f"interaction weights must be below 3.4e38, got {weight.max():.3g}; lower event_weights")
     return np.where(weight > 0, np.maximum(narrow, np.finfo(np.float32).tiny), narrow)

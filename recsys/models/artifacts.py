@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -19,7 +20,7 @@ import scipy.sparse as sp
 from recsys.config import from_mapping, to_mapping
 from recsys.data.ids import IdMap
 from recsys.errors import ArtifactError, ConfigError, DataError
-from recsys.files import file_hash, read_json, stable_hash, write_bytes, write_json
+from recsys.files import file_hash, json_bytes, read_json, stable_hash, write_together
 from recsys.registry import component
 
 if TYPE_CHECKING:
@@ -36,20 +37,19 @@ KEYS = {"format", "model", "config", "sizes", "sha256", "digest"}
 
 
 def save_model(fitted: FittedModel, folder: Path) -> None:
-    """Write a fitted model into ``folder`` (made if need be); each file is whole or absent."""
+    """Write a fitted model into ``folder`` (made if need be), whole or, but for an instant between two renames, not."""
     arrays = {f"learned.{name}": np.ascontiguousarray(a) for name, a in fitted.arrays().items()}
     arrays |= _pack_ids("users", fitted.users) | _pack_ids("items", fitted.items)
     arrays |= {"seen.indices": fitted.seen.indices, "seen.indptr": fitted.seen.indptr}
-    folder = Path(folder)
-    write_bytes(folder / ARRAYS, safetensors.numpy.save(arrays))
+    data = safetensors.numpy.save(arrays)
     manifest = {
         "format": FORMAT,
         "model": fitted.model,
         "config": to_mapping(fitted.config),
         "sizes": {"users": len(fitted.users), "items": len(fitted.items)},
-        "sha256": file_hash(folder / ARRAYS),
+        "sha256": hashlib.sha256(data).hexdigest(),
     }
-    write_json(folder / MANIFEST, manifest | {"digest": stable_hash(manifest)})
+    write_together(folder, {ARRAYS: data, MANIFEST: json_bytes(manifest | {"digest": stable_hash(manifest)})})
 
 
 def load_model(folder: Path) -> FittedModel:
@@ -67,8 +67,10 @@ def load_model(folder: Path) -> FittedModel:
     arrays = _read_arrays(folder, manifest["sha256"])
     try:
         base, learned = _unpack(arrays, manifest, recommender)
-        return recommender.fitted.from_arrays(base, learned)  # type: ignore[no-any-return]
-    except (ConfigError, DataError, KeyError, TypeError, ValueError) as error:
+        fitted: FittedModel = recommender.fitted.from_arrays(base, learned)
+        _check_scores(fitted)
+        return fitted
+    except (ConfigError, DataError, IndexError, KeyError, TypeError, ValueError) as error:
         raise ArtifactError(
             f"{folder} does not fit this version's {manifest['model']} ({error}); fit it again"
         ) from error
@@ -91,7 +93,7 @@ def load_as(cls: type[M], folder: Path) -> M:
 def _read_manifest(folder: Path) -> dict[str, Any]:
     path = folder / MANIFEST
     manifest = read_json(path)
-    if not isinstance(manifest, dict) or not isinstance(manifest.get("format"), int):
+    if not isinstance(manifest, dict) or type(manifest.get("format")) is not int or manifest["format"] < 1:
         raise ArtifactError(f"{path} describes no model; fit it again")
     if manifest["format"] > FORMAT:
         raise ArtifactError(
@@ -127,6 +129,15 @@ def _unpack(arrays: Arrays, manifest: Mapping[str, Any], recommender: Any) -> tu
     config = from_mapping(recommender, manifest["config"])
     learned = {n.removeprefix("learned."): a for n, a in arrays.items() if n.startswith("learned.")}
     return {"config": config, "users": users, "items": items, "seen": seen}, learned
+
+
+def _check_scores(fitted: FittedModel) -> None:
+    """Refuse arrays that do not fit each other: with them the first and the last user cannot be scored."""
+    users = np.unique([0, max(len(fitted.users) - 1, 0)])[: len(fitted.users)]
+    with np.errstate(over="ignore", invalid="ignore"):
+        scores = fitted._score_block(users)
+    if scores.shape != (len(users), len(fitted.items)) or not np.isfinite(scores).all():
+        raise DataError(f"its arrays make scores of shape {scores.shape}, or some that are not finite")
 
 
 def _pack_ids(name: str, ids: IdMap) -> Arrays:

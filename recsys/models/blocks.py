@@ -222,8 +222,6 @@ def _fit_embedding(block: FeatureBlock, max_dims: int, whitening: float) -> tupl
     for _, values in _chunks(block):
         centred = values - mean.astype(np.float32)
         covariance += centred.T @ centred
-    if not np.isfinite(covariance).all():
-        raise DataError(f"the squares of block {block.name!r} exceed float32; scale its values to about 1")
     spectrum = np.linalg.eigh(covariance / max(n, 1))
     variance, directions = np.asarray(spectrum.eigenvalues), np.asarray(spectrum.eigenvectors)
     variance, directions = variance[::-1][:max_dims], directions[:, ::-1][:, :max_dims]

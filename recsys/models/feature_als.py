@@ -114,7 +114,7 @@ class FeatureALS:
 
         Raises:
             ConfigError: A weight names no block that is used, or ``device`` is ``cuda`` and there is none.
-            DataError: A named block is missing, no interaction has a positive weight, or one is not finite.
+            DataError: A named block is missing, or no interaction has a positive weight.
         """
         with crew() as workers:
             return _Fit(self, dataset, torch_device(self.device), workers).run()
@@ -134,8 +134,6 @@ class _Fit:
         if not history.nnz:
             raise DataError("no interaction has a positive weight; there is nothing to learn from")
         self.unit = history.data.mean(dtype=np.float64)
-        if not np.isfinite(self.unit):
-            raise DataError("interaction weights must be finite, some are not or their sum is not; mend them")
         history.data /= np.float32(self.unit)
         self.active: Mask = np.diff(history.indptr) > 0
         self.users = np.flatnonzero(self.active)

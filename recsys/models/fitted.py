@@ -25,6 +25,7 @@ from recsys.models.requests import (
     allowed_mask,
     as_ids,
     as_recommendations,
+    check_allowed,
     check_index,
     history_matrix,
     known_index,
@@ -180,8 +181,7 @@ class FittedModel(ABC):
             UnknownIdError: An index lies outside the users.
         """
         user_idx = check_index(user_idx, len(self.users))
-        if allowed is not None and np.shape(allowed) != (len(self.items),):
-            raise DataError(f"allowed must have shape ({len(self.items)},), got {np.shape(allowed)}; one flag an item")
+        allowed = check_allowed(allowed, len(self.items))
         return top_k_fair(
             self.factors() or self._score_block,
             user_idx,
@@ -189,7 +189,7 @@ class FittedModel(ABC):
             n_columns=len(self.items),
             order=lambda: self._item_order,
             seen=self.seen if exclude_seen else None,
-            allowed=None if allowed is None else np.asarray(allowed, dtype=bool),
+            allowed=allowed,
         )
 
     def similar_items(self, items: Iterable[str], *, k: int, on_unknown: OnUnknown = "raise") -> Recommendations:
@@ -327,7 +327,13 @@ def _neighbours(
     """The most similar of ``ids`` to those at ``index``, never itself and nothing of which nothing is known."""
     itself = sp.eye_array(len(ids), format="csr", dtype=np.float32)
     found, best = top_k_fair(
-        similarity, index, k, n_columns=len(ids), order=order, seen=sp.csr_array(itself), allowed=known
+        similarity,
+        index,
+        min(k, max(len(ids), 1)),
+        n_columns=len(ids),
+        order=order,
+        seen=sp.csr_array(itself),
+        allowed=known,
     )
     found[~known[index]] = -1
     return as_recommendations(ids.ids[index], ids, found, best)

@@ -80,4 +80,6 @@ def unpack_matrix(name: str, arrays: Mapping[str, npt.NDArray[Any]], n_columns: 
     parts = tuple(arrays[f"{name}.{part}"] for part in ("data", "indices", "indptr"))
     if len(parts[2]) < 1:
         raise DataError(f"{name} has no row pointers")
-    return sp.csr_array(parts, shape=(len(parts[2]) - 1, n_columns))
+    matrix = sp.csr_array(parts, shape=(len(parts[2]) - 1, n_columns))
+    matrix.check_format(full_check=True)  # an index out of range would be followed out of memory
+    return matrix

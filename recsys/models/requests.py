@@ -22,10 +22,15 @@ POLICIES = ("raise", "warn", "skip")
 
 
 def as_ids(ids: Iterable[str], name: str) -> npt.NDArray[Any]:
-    """Ids as an array; one single string is refused, it would be read as its letters."""
+    """Ids as a 1-d array; one single string is refused, it would be read as its letters."""
     if isinstance(ids, str):
         raise DataError(f"{name} must be a list of ids, got the single string {ids!r}; write [{ids!r}]")
-    return ids if isinstance(ids, np.ndarray) else np.array(list(ids), dtype=object)
+    if not isinstance(ids, Iterable):
+        raise DataError(f"{name} must be a list of ids, got {ids!r}; write [{str(ids)!r}]")
+    array = ids if isinstance(ids, np.ndarray) else np.array(list(ids), dtype=object)
+    if array.ndim != 1:
+        raise DataError(f"{name} must be one list of ids, got one of shape {array.shape}; flatten it")
+    return array
 
 
 def allowed_mask(items: IdMap, allow: Iterable[str] | None, deny: Iterable[str] | None) -> Mask | None:
@@ -87,7 +92,7 @@ def history_matrix(
     """Users known only by what they have, as ids and an (n, n_items) CSR of counts.
 
     Raises:
-        DataError: A history is a single string.
+        DataError: A history is a single string, or there are no names.
         UnknownIdError: An item is unknown and ``on_unknown`` is ``"raise"``.
 
     Example:
@@ -95,6 +100,10 @@ def history_matrix(
         >>> list(users), counts.toarray().tolist()
         (['u', 'v'], [[0.0, 2.0], [0.0, 0.0]])
     """
+    if not isinstance(histories, Mapping):
+        raise DataError(
+            f"histories must map names to lists of ids, got {type(histories).__name__}; write {{name: ids}}"
+        )
     lists = [as_ids(history, f"the history of {user!r}") for user, history in histories.items()]
     owner = np.repeat(np.arange(len(lists)), [len(one) for one in lists])
     flat = np.concatenate([*lists, np.empty(0, object)])
@@ -115,13 +124,31 @@ def as_recommendations(queries: npt.NDArray[Any], items: IdMap, found: Ints, bes
     return Recommendations.of(queries[row], items.decode(found[row, rank]), best[row, rank], rank + 1)
 
 
+def check_allowed(allowed: npt.ArrayLike | None, n_items: int) -> Mask | None:
+    """A mask over items, or None for all.
+
+    Raises:
+        DataError: It is no mask of the catalogue's length.
+    """
+    if allowed is None:
+        return None
+    mask = np.asarray(allowed)
+    if mask.shape != (n_items,) or mask.dtype != bool:
+        raise DataError(f"allowed must have shape ({n_items},) of true and false, got {mask.dtype} of {mask.shape}")
+    return mask
+
+
 def check_index(user_idx: npt.ArrayLike, n_users: int) -> Ints:
     """User indices as int64.
 
     Raises:
+        DataError: They are no list of integers.
         UnknownIdError: One is out of range.
     """
-    index = np.asarray(user_idx, dtype=np.int64)
+    given = np.asarray(user_idx)
+    if given.ndim != 1 or (len(given) and not np.issubdtype(given.dtype, np.integer)):
+        raise DataError(f"user indices must be a list of integers, got {given.dtype} of shape {given.shape}")
+    index = given.astype(np.int64)
     if len(index) and not (index.min() >= 0 and index.max() < n_users):
         raise UnknownIdError(f"user indices must lie in [0, {n_users}), got {index.min()} to {index.max()}")
     return index

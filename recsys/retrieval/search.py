@@ -23,7 +23,14 @@ from recsys.data.ids import IdMap
 from recsys.data.recommendations import Recommendations
 from recsys.errors import ArtifactError, ConfigError, DataError, unknown_name
 from recsys.files import file_hash, read_json, stable_hash, write_json
-from recsys.models.requests import OnUnknown, allowed_mask, as_recommendations, check_index, known_index
+from recsys.models.requests import (
+    OnUnknown,
+    allowed_mask,
+    as_recommendations,
+    check_allowed,
+    check_index,
+    known_index,
+)
 from recsys.retrieval.factors import Factors
 from recsys.retrieval.index import INDEXES, Index, IndexConfig
 from recsys.retrieval.recall import Recall, compare
@@ -136,7 +143,9 @@ class Retriever:
             ConfigError: ``k`` is below 1.
             UnknownIdError: A user or item is unknown.
         """
+        check_k(k)
         user_idx = known_index(self.fitted.users, users, "users", on_unknown)
+        k = min(k, len(self.fitted.items))
         found, best = self.top_items(
             user_idx, k=k, exclude_seen=exclude_seen, allowed=allowed_mask(self.fitted.items, allow, deny)
         )
@@ -218,8 +227,7 @@ class Retriever:
         """Lists, scores, and who was answered by exact search."""
         check_k(k)
         n_items = len(self.fitted.items)
-        if allowed is not None and np.shape(allowed) != (n_items,):
-            raise DataError(f"allowed must have shape ({n_items},), got {np.shape(allowed)}; one flag an item")
+        allowed = check_allowed(allowed, n_items)
         if self.searches_exactly(allowed):
             found, best = self.fitted.top_items(user_idx, k=k, exclude_seen=exclude_seen, allowed=allowed)
             return found, best, np.ones(len(user_idx), bool)

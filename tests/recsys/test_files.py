@@ -10,7 +10,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from recsys.errors import ArtifactError
-from recsys.files import atomic_write, file_hash, read_json, safe_name, stable_hash, write_bytes, write_json
+from recsys.files import (
+    atomic_write,
+    file_hash,
+    read_json,
+    safe_name,
+    stable_hash,
+    write_bytes,
+    write_json,
+    write_together,
+)
 
 ANY_TEXT = st.text(st.characters(exclude_categories=()))  # NUL, path separators, half surrogate pairs
 HOSTILE = [
@@ -152,3 +161,21 @@ def test_equal_values_hash_equally_and_others_do_not(first: object, second: obje
 
 def test_numpy_and_plain_numbers_hash_alike() -> None:
     assert stable_hash({"k": np.arange(3), "x": (np.float64(0.5),)}) == stable_hash({"x": [0.5], "k": [0, 1, 2]})
+
+
+def test_files_that_belong_together_take_their_names_when_all_are_on_disk(tmp_path: Path, monkeypatch) -> None:
+    write_together(tmp_path, {"a": b"old a", "b": b"old b"})
+    synced, renamed, full = [], [], os.fsync
+    monkeypatch.setattr(os, "fsync", lambda handle: synced.append(handle) or full(handle))
+    monkeypatch.setattr(os, "replace", lambda source, target: renamed.append((target.name, len(set(synced)))))
+    write_together(tmp_path, {"a": b"a", "b": b"b"})
+    assert renamed == [("a", 2), ("b", 2)]  # in order, and both were synced before the first
+    monkeypatch.undo()
+
+    def no_space(handle: int) -> None:
+        raise OSError("no space left on device")
+
+    monkeypatch.setattr(os, "fsync", no_space)
+    with pytest.raises(OSError, match="no space"):
+        write_together(tmp_path, {"a": b"new a", "b": b"new b"})
+    assert (tmp_path / "a").read_bytes() + (tmp_path / "b").read_bytes() == b"old aold b"

@@ -1,5 +1,7 @@
 """Oracle: a dense matrix filled by hand."""
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -99,9 +101,29 @@ def test_however_old_an_interaction_it_happened() -> None:
     assert aged.is_warm.tolist() == [False, True, True, False]
 
 
-def test_a_weight_beyond_float32_is_an_error() -> None:
-    with pytest.raises(DataError, match=r"must be below 3\.4e38"):
-        Dataset.of(EVENTS, CATALOG, event_weights=WEIGHTS | {"view": 1e39})
+def test_a_weight_whose_square_would_leave_float32_is_an_error() -> None:
+    for weight in (1e13, 1e39):
+        with pytest.raises(DataError, match=r"must be at most 1e\+12, got .*; lower event_weights"):
+            Dataset.of(EVENTS, CATALOG, event_weights=WEIGHTS | {"view": weight})
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"weight": np.array([1, -1, 1, 1], np.float32)}, r"must lie in \[0, 1e\+12\], got -1 to 1"),
+        ({"weight": np.array([1, np.nan, 1, 1], np.float32)}, r"must lie in \[0, 1e\+12\], got nan"),
+        ({"weight": np.array([1, 2e12, 1, 1], np.float32)}, r"must lie in \[0, 1e\+12\], got 1 to 2e\+12"),
+        ({"weight": np.ones(3, np.float32)}, "must be equally long, got .*'weight': 3"),
+        ({"item_idx": np.array([0, 1, 2, 4])}, r"item_idx must lie in \[0, 4\), got 0 to 4"),
+        ({"user_idx": np.array([0, 1, 1, -1])}, r"user_idx must lie in \[0, 2\), got -1 to 1"),
+        ({"user_idx": np.zeros(4)}, "user_idx must hold integers, got float64"),
+        ({"item_features": FeatureTable(IdMap.of(["a", "b", "c", "cold"]))}, r"give item_features\.align\(items\)"),
+        ({"user_features": FeatureTable(IdMap.of(["v", "u"]))}, r"give user_features\.align\(users\)"),
+    ],
+)
+def test_a_dataset_made_by_hand_is_checked(changes, message) -> None:
+    with pytest.raises(DataError, match=message):
+        replace(Dataset.of(LOG, CATALOG), **changes)
 
 
 def test_user_features_follow_the_users() -> None:

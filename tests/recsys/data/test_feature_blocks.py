@@ -86,6 +86,15 @@ def test_numbers_that_are_none_name_block_and_row() -> None:
             FeatureBlock("colour", values)
 
 
+def test_numbers_whose_squares_would_leave_float32_are_refused() -> None:
+    for values in (DENSE * np.float32(1e15), DENSE.astype(np.float64) * 1e300, sp.csr_array(DENSE * np.float32(1e15))):
+        with pytest.raises(DataError, match=r"'x' has values beyond 1e\+15, first in row [01]; scale them to about 1"):
+            FeatureBlock("x", values)
+    for kind in (np.float16, np.float64, np.int8, bool):
+        assert FeatureBlock("x", DENSE.astype(kind)).shape == (3, 2)
+    assert FeatureBlock("x", DENSE * np.float32(1e14)).shape == (3, 2)
+
+
 def test_sparse_numbers_that_are_none_name_the_row() -> None:
     values = sp.csr_array(np.array([[1, 2], [0, 0], [3, np.nan], [np.inf, 1]], dtype=np.float32))
     with pytest.raises(DataError, match="first in row 2;"):
@@ -94,11 +103,30 @@ def test_sparse_numbers_that_are_none_name_the_row() -> None:
 
 @pytest.mark.parametrize(
     ("values", "columns", "message"),
-    [(DENSE[0], None, r"must be 2-d .* got shape \(2,\)"), (DENSE, ("a",), "2 columns but 1 names")],
+    [
+        (DENSE[0], None, r"must be 2-d .* got shape \(2,\)"),
+        (DENSE, ("a",), "2 columns but 1 names"),
+        (DENSE, ("a", "a"), "has the column 'a' twice"),
+        (DENSE, "ab", r"must be a list of names, got 'ab'; write \['ab'\]"),
+        (DENSE.tolist(), None, r"must be a numpy array or a sparse matrix, got list"),
+        (pd.DataFrame(DENSE), None, r"got DataFrame; give frame\.to_numpy"),
+        (DENSE.astype(str), None, "must hold real numbers, got <U"),
+        (DENSE.astype(object), None, "must hold real numbers, got object"),
+        (DENSE * 1j, None, "must hold real numbers, got complex"),
+    ],
 )
-def test_blocks_of_another_shape_are_refused(values: np.ndarray, columns: tuple[str, ...] | None, message: str) -> None:
+def test_blocks_of_another_shape_or_kind_are_refused(values, columns, message: str) -> None:
     with pytest.raises(DataError, match=message):
         FeatureBlock("x", values, columns)
+
+
+def test_column_names_may_be_any_sequence_and_sparse_values_any_format() -> None:
+    named = FeatureBlock("x", DENSE, ["a", "b"])
+    assert named.columns == ("a", "b")
+    for kind in (sp.coo_array, sp.csc_array, sp.csr_matrix, sp.lil_array):
+        block = FeatureBlock("s", kind(DENSE))
+        assert block.values.format == "csr"
+        np.testing.assert_array_equal(dense(block.rows([2, 0])), DENSE[[2, 0]])
 
 
 @given(st.lists(st.sampled_from(["bag", "shoe", "Bag", "", None, "é"]), max_size=20))
@@ -123,6 +151,11 @@ def test_tables_follow_ids_wherever_they_stand() -> None:
     assert same.align(IdMap.of("abc")) is same
     with pytest.raises(UnknownIdError, match="first 'z'"):
         table().align(IdMap.of("az"))
+
+
+def test_the_ids_of_a_table_are_a_map() -> None:
+    with pytest.raises(DataError, match=r"must be an IdMap, got ndarray; write IdMap\.of\(ids\)"):
+        FeatureTable(np.array(["a", "b", "c"]), (FeatureBlock("x", DENSE),))
 
 
 def test_tables_select_add_and_count() -> None:

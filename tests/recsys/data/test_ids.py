@@ -40,6 +40,18 @@ def test_an_id_twice_is_refused() -> None:
         IdMap.of(["a", "b", "a"])
 
 
+@pytest.mark.parametrize("ids", [[1, 2], ["a", None], ["a", 7], [b"a"], [float("nan")]])
+def test_an_id_that_is_no_text_is_refused(ids) -> None:
+    with pytest.raises(DataError, match=r"ids must be text, got .*; write map\(str, ids\)"):
+        IdMap.of(ids)
+
+
+def test_asking_by_number_says_that_ids_are_text() -> None:
+    for asked in ([7], np.array([7])):
+        with pytest.raises(UnknownIdError, match=r"first .*7.*; 1 ids are known, and all are text: got int"):
+            IdMap.of(["7"]).encode(asked)
+
+
 def test_no_ids_are_a_map_too() -> None:
     assert len(IdMap.of([])) == 0
     assert IdMap.of([]).encode([]).dtype == np.int64

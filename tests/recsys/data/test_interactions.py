@@ -26,6 +26,7 @@ LOG = pd.DataFrame(
         ("u", "b", "yesterday", "1", "timestamp is no ISO 8601 date or epoch number from 1678 to 2261"),
         ("u", "b", "", "1", "timestamp is empty"),
         ("u", "b", "2024-01-04", "-1", "weight is negative"),
+        ("u", "b", "2024-01-04", "1e13", "weight is above 1e+12"),
         ("u", "b", "2024-01-04", "inf", "weight is not a finite number"),
         ("u", "b", "2024-01-04", "nan", "weight is not a finite number"),
         ("u", "b", "2024-01-04", "", "weight is not a finite number"),
@@ -142,7 +143,7 @@ def test_where_chooses_rows_and_counts_the_others() -> None:
 
 
 def test_nothing_usable_is_an_error_that_names_the_commonest_reason() -> None:
-    with pytest.raises(DataError, match=r"among 15; commonest reason: timestamp is no ISO 8601 .* \(12 rows\)"):
+    with pytest.raises(DataError, match=r"among 16; commonest reason: timestamp is no ISO 8601 .* \(13 rows\)"):
         Interactions.from_frame(LOG.assign(timestamp="?"))
 
 

@@ -240,7 +240,8 @@ class TestHybrid:
         other = data.with_item_features(features(data.items, seed=5))
         with pytest.raises(DataError, match="the parts add up to"):
             explain(fitted, "user 3", "item 8", other)
-        fewer = replace(data, users=IdMap.of(data.users.ids[::-1]))
+        turned = IdMap.of(data.users.ids[::-1])
+        fewer = replace(data, users=turned, user_features=data.user_features.align(turned))
         with pytest.raises(DataError, match="other users or items"):
             explain(fitted, "user 3", "item 8", fewer)
 

@@ -125,6 +125,8 @@ class GrowthContract:
             fitted.recommend_for({"x": ["item 4"]}, k=0)
         with pytest.raises(DataError, match="history of 'x' must be a list of ids"):
             fitted.recommend_for({"x": "item 4"}, k=1)
+        with pytest.raises(DataError, match="histories must map names to lists of ids, got list"):
+            fitted.recommend_for(["item 4"], k=1)
         with pytest.raises(UnknownIdError, match="1 of 2 ids are unknown, first 'nothing'"):
             fitted.recommend_for({"x": ["item 4", "nothing"]}, k=1)
         plain = fitted.recommend_for({"x": ["item 4"]}, k=5).to_frame()

@@ -160,10 +160,23 @@ class ModelContract(GrowthContract):
     def test_impossible_requests_are_refused(self, fitted):
         with pytest.raises(ConfigError, match="k must be >= 1, got 0"):
             fitted.recommend(["user 1"], k=0)
-        with pytest.raises(DataError, match="single string"):
-            fitted.recommend("user 1", k=1)
-        with pytest.raises(DataError, match=r"shape \(34,\)"):
-            fitted.top_items(np.array([0]), k=1, allowed=np.ones(3, bool))
+        for k in (True, 2.0, "3", None):
+            with pytest.raises(ConfigError, match="k must be a whole number"):
+                fitted.recommend(["user 1"], k=k)
+        for users, message in (("user 1", "single string"), (7, "got 7"), (np.array([["user 1"]]), r"shape \(1, 1\)")):
+            with pytest.raises(DataError, match=message):
+                fitted.recommend(users, k=1)
+        for mask in (np.ones(3, bool), np.arange(34)):  # the latter are indices
+            with pytest.raises(DataError, match=r"shape \(34,\) of true and false"):
+                fitted.top_items(np.array([0]), k=1, allowed=mask)
+        for index in ([1.5], np.ones(12, bool), [[0]], 0):
+            with pytest.raises(DataError, match="must be a list of integers"):
+                fitted.top_items(index, k=1)
+
+    def test_a_list_longer_than_memory_is_as_long_as_the_catalogue(self, fitted):
+        assert len(fitted.recommend(["user 0"], k=10**15, exclude_seen=False)) == 34
+        if not refuses(fitted, "_item_vectors", "_item_similarity"):
+            assert 0 < len(fitted.similar_items(["item 4"], k=10**15)) < 34
 
     def test_save_and_load_are_inverse(self, data, fitted, tmp_path):
         fitted.save(tmp_path / "m")
@@ -299,32 +312,37 @@ def _edit(folder):
     return "changed after it was written"
 
 
-def _rewrite(folder, **changes):
+def rewrite(folder, **changes):
     """A manifest that is consistent in itself."""
     manifest = json.loads((folder / "model.json").read_text()) | changes
     manifest["digest"] = stable_hash({k: v for k, v in manifest.items() if k != "digest"})
     write_json(folder / "model.json", manifest)
 
 
+def _negative(folder):
+    rewrite(folder, format=-1)
+    return "describes no model"
+
+
 def _newer(folder):
-    _rewrite(folder, format=99)
+    rewrite(folder, format=99)
     return "format 99, this version reads up to 1; upgrade"
 
 
 def _unknown_model(folder):
-    _rewrite(folder, model="alz")
+    rewrite(folder, model="alz")
     return "unknown model 'alz'"
 
 
 def _unknown_option(folder):
-    _rewrite(folder, config={"no_such_option": 1})
+    rewrite(folder, config={"no_such_option": 1})
     return "unknown key"
 
 
 def _not_safetensors(folder):
     path = folder / "model.safetensors"
     path.write_bytes(b"\x00" * 64)
-    _rewrite(folder, sha256=file_hash(path))
+    rewrite(folder, sha256=file_hash(path))
     return "no safetensors file"
 
 
@@ -346,6 +364,7 @@ DAMAGES = {
     "flipped": _flip,
     "edited": _edit,
     "newer": _newer,
+    "negative": _negative,
     "unknown": _unknown_model,
     "option": _unknown_option,
     "format": _not_safetensors,

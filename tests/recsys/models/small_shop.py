@@ -34,9 +34,11 @@ def shop(n_users: int = 12, n_items: int = 34, seed: int = 0) -> Dataset:
     rng = np.random.default_rng(seed)
     users = IdMap.of([f"user {u}" for u in range(n_users)])
     items = IdMap.of(["../../x", "👗", "0108775015", *(f"item {i}" for i in range(3, n_items))])
-    pairs = [(u, i) for u in range(n_users - 1) for i in range(30) if i % 2 == u % 2 and rng.random() < 0.6]
+    pairs = [
+        (u, i) for u in range(n_users - 1) for i in range(min(30, n_items)) if i % 2 == u % 2 and rng.random() < 0.6
+    ]
     pairs += pairs[::7]  # bought again
-    user_idx, item_idx = np.array([*pairs, (n_users - 1, 5)], dtype=np.int64).T
+    user_idx, item_idx = np.array([*pairs, (n_users - 1, min(5, n_items - 1))], dtype=np.int64).T
     weight = np.ones(len(user_idx), np.float32)
     weight[-1] = 0
     days = rng.integers(0, 100, len(user_idx)).astype("timedelta64[D]")
