@@ -147,7 +147,8 @@ def _predictions(log: BanditLog, fitted: FittedReward, fold: Ints) -> Floats:
 def _cells(log: BanditLog, size: int) -> Iterator[tuple[Ints | slice, Ints, Ints, Ints]]:
     """(rows, each row's cell, the cells' contexts, the cells' places), at most ``size`` cells at once.
 
-    Where there are fewer (context, place) than rounds, rounds are sorted by them; else each round is a cell.
+    Where there are fewer (context, place) than rounds, they are the cells, and rounds are sorted by them unless all
+    cells fit; else each round is a cell.
     """
     n_cells = len(log.contexts) * log.n_positions
     if n_cells >= len(log):
@@ -155,6 +156,10 @@ def _cells(log: BanditLog, size: int) -> Iterator[tuple[Ints | slice, Ints, Ints
             yield part, np.arange(part.stop - part.start), log.context[part], log.position[part]
         return
     key = log.context * log.n_positions + log.position
+    if n_cells <= size:
+        every = np.arange(n_cells)
+        yield slice(None), key, every // log.n_positions, every % log.n_positions
+        return
     order = np.argsort(key, kind="stable")
     ends = np.concatenate([[0], np.cumsum(np.bincount(key, minlength=n_cells))])
     for part in blocks(n_cells, size):
