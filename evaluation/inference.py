@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-from scipy.special import chdtrc, stdtr, stdtrit
+from scipy.special import stdtr, stdtrit
 
 from recsys.errors import DataError
 
@@ -145,79 +145,3 @@ def linearise(numerator: Floats, denominator: Floats) -> Floats:
         raise DataError("the ratio's denominator sums to 0 in an arm; nothing was shown there")
     ratio, mean = numerator.sum() / total, total / len(denominator)
     return np.asarray(ratio + (numerator - ratio * denominator) / mean)
-
-
-def cuped(values: Floats, covariate: Floats, arm: npt.NDArray[np.int64]) -> tuple[Floats, float]:
-    """Values adjusted by what was known before: y - theta (x - mean x), theta pooled within arms.
-
-    Deng, Xu, Kohavi and Walker, Improving the sensitivity of online controlled experiments by utilizing
-    pre-experiment data, 2013, eq. 4. The covariate must date from before the test. A covariate that does not
-    vary changes nothing.
-
-    Returns:
-        (n,) adjusted values, and the ratio of their variance to the raw one within arms: 1 - rho².
-    """
-    centred_y, centred_x = _within_arms(values, arm), _within_arms(covariate, arm)
-    power = float(centred_x @ centred_x)
-    theta = float(centred_x @ centred_y) / power if power > 0 else 0.0
-    raw = float(centred_y @ centred_y)
-    left = float(((centred_y - theta * centred_x) ** 2).sum())
-    return values - theta * (covariate - covariate.mean()), left / raw if raw > 0 else 1.0
-
-
-def _within_arms(values: Floats, arm: npt.NDArray[np.int64]) -> Floats:
-    means = np.array([values[arm == side].mean() for side in (0, 1)])
-    return np.asarray(values - means[arm])
-
-
-def sample_ratio(counts: tuple[int, int], allocation: float = 0.5, *, continuity: bool = False) -> float:
-    """p-value that the arms' counts fit the planned share of treatment: χ² with one degree of freedom.
-
-    Args:
-        counts: Users in control and in treatment.
-        allocation: Planned share of treatment.
-        continuity: Take Yates' half off each deviation: closer to the binomial test with few users.
-
-    Raises:
-        DataError: No users.
-
-    Example:
-        >>> round(sample_ratio((1000, 1200)), 10)
-        2.00787e-05
-    """
-    total = sum(counts)
-    if total == 0:
-        raise DataError("no users in either arm; the test has not begun or the log is empty")
-    off = abs(counts[1] - total * allocation)
-    off = max(off - 0.5, 0.0) if continuity else off
-    return float(chdtrc(1, off**2 / (total * allocation * (1 - allocation))))
-
-
-def minimum_detectable_effect(
-    control: Moments, n_treatment: int, *, alpha: float, power: float = 0.8, variance_ratio: float = 1.0
-) -> float | None:
-    """The smallest relative effect that a two-sided t-test of this size finds with probability ``power``.
-
-    (t(1 - alpha/2) + t(power)) × standard error / mean, with control's variance in both arms: Duflo,
-    Glennerster and Kremer, Using randomization in development economics research, 2007.
-
-    Args:
-        control: Moments of control's per-user values.
-        n_treatment: Users in treatment.
-        alpha: Significance level, two-sided.
-        power: Chance to find it.
-        variance_ratio: What CUPED leaves of the variance.
-
-    Returns:
-        A share of control's mean; None where the mean or the variance is 0.
-
-    Example:
-        >>> round(minimum_detectable_effect(Moments(10000, 2.0, 4.0), 10000, alpha=0.05), 4)
-        0.0396
-    """
-    if control.mean == 0 or control.variance <= 0 or variance_ratio <= 0:
-        return None
-    df = control.n + n_treatment - 2
-    reach = float(stdtrit(df, 1 - alpha / 2) + stdtrit(df, power))
-    error = float(np.sqrt(control.variance * variance_ratio * (1 / control.n + 1 / n_treatment)))
-    return reach * error / abs(control.mean)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -12,7 +12,8 @@ import numpy.typing as npt
 import pandas as pd
 
 from evaluation.clicks import click_probability
-from evaluation.goals import GOALS
+from evaluation.experiment.metrics import GOALS
+from evaluation.experiment.plan import LogConfig, Plan
 from recsys.errors import ConfigError, DataError, unknown_name
 
 Ints = npt.NDArray[np.int64]
@@ -79,6 +80,24 @@ class ABConfig:
         named = [*self.goals, *self.guardrails]
         if not self.goals or len(set(named)) < len(named):
             raise ConfigError(f"ab needs a goal, and each goal or guardrail once, got {named}; name every metric once")
+
+    def plan(self, *, segments: tuple[str, ...] = ()) -> Plan:
+        """How a log of this test is read: one look; metrics that do not decide are reported.
+
+        Example:
+            >>> list(ABConfig().plan().guardrails)
+            ['sessions_with_click']
+        """
+        named = {*self.goals, *self.guardrails}
+        return Plan(
+            goals={name: GOALS[name] for name in self.goals},
+            guardrails={name: replace(GOALS[name], margin=self.guardrail_margin) for name in self.guardrails},
+            others={name: metric for name, metric in GOALS.items() if name not in named},
+            log=LogConfig(segments=segments),
+            allocation=self.allocation,
+            alpha=self.alpha,
+            srm_alpha=self.srm_alpha,
+        )
 
 
 _AT_LEAST = {"users": 2, "slate": 1, "sessions": 1, "pre_sessions": 0, "activity_spread": 0} | {

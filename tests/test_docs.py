@@ -14,8 +14,8 @@ import pytest
 from doc_pages import DOCS, PAGES, blocks
 
 from cli import main
-from evaluation.decision import RULES
-from evaluation.goals import GOALS
+from evaluation.experiment.decision import RULES
+from evaluation.experiment.metrics import GOALS
 from evaluation.metrics import METRICS, SHARES
 from evaluation.ope.diagnostics import Limits
 from evaluation.ope.estimators import ESTIMATORS

@@ -74,4 +74,5 @@ def _ratio(n: npt.ArrayLike, alpha: float, tuned_for: float) -> Floats:
             f"alpha must be between 0 and 1 and tuned_for above 0, got {alpha} and {tuned_for}; "
             "take the planned number of users"
         )
-    return np.asarray(n, np.float64) * (-2 * np.log(alpha) + np.log1p(-2 * np.log(alpha))) / tuned_for
+    scale = (-2 * np.log(alpha) + np.log1p(-2 * np.log(alpha))) / tuned_for
+    return np.asarray(np.asarray(n, np.float64) * scale)

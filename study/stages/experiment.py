@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from evaluation.clicks import style_log_odds
-from evaluation.decision import run_experiment
+from evaluation.experiment.decision import run_experiment
 from evaluation.simulate import ABConfig, Arm
 from recsys.config import to_mapping
 from recsys.data.recommendations import ORIGINAL

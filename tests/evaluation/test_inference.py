@@ -2,18 +2,9 @@
 
 import numpy as np
 import pytest
-import statsmodels.api as sm
 from scipy import stats
-from statsmodels.stats.power import TTestIndPower
 
-from evaluation.inference import (
-    Moments,
-    cuped,
-    linearise,
-    minimum_detectable_effect,
-    sample_ratio,
-    welch,
-)
+from evaluation.inference import Moments, linearise, welch
 from recsys.errors import DataError
 
 
@@ -104,62 +95,3 @@ def test_the_delta_method_agrees_with_the_bootstrap(rng: np.random.Generator) ->
 def test_a_ratio_of_nothing_is_refused() -> None:
     with pytest.raises(DataError, match="denominator"):
         linearise(np.zeros(3), np.zeros(3))
-
-
-def test_cuped_is_the_regression_on_arm_and_past(rng: np.random.Generator) -> None:
-    arm, x = rng.integers(0, 2, 300), rng.gamma(2, 1, 300)
-    y = 1 + 0.4 * arm + 0.8 * x + rng.normal(0, 1, 300)
-    adjusted, ratio = cuped(y, x, arm)
-    fit = sm.OLS(y, sm.add_constant(np.column_stack([arm, x]))).fit()
-    assert adjusted[arm == 1].mean() - adjusted[arm == 0].mean() == pytest.approx(fit.params[1])
-    # What is left of the variance is 1 - rho², rho the correlation within arms.
-    residual = [v - np.array([v[arm == 0].mean(), v[arm == 1].mean()])[arm] for v in (y, x)]
-    assert ratio == pytest.approx(1 - np.corrcoef(*residual)[0, 1] ** 2)
-    assert adjusted.mean() == pytest.approx(y.mean())
-
-
-def test_a_constant_past_changes_nothing(rng: np.random.Generator) -> None:
-    y, arm = rng.normal(size=40), np.arange(40) % 2
-    adjusted, ratio = cuped(y, np.full(40, 3.0), arm)
-    assert (adjusted.tolist(), ratio) == (y.tolist(), 1.0)
-    assert cuped(np.ones(40), y, arm)[1] == 1.0
-
-
-def test_the_sample_ratio_has_its_golden_numbers() -> None:
-    assert sample_ratio((1000, 1200)) == pytest.approx(2.00787e-05, rel=1e-5)
-    assert sample_ratio((2023, 1977), continuity=True) == pytest.approx(0.47676672, abs=1e-8)
-
-
-@pytest.mark.parametrize(("counts", "share"), [((2023, 1977), 0.5), ((810, 190), 0.2), ((3, 9), 0.7)])
-def test_the_sample_ratio_is_scipys_chi_square(counts: tuple[int, int], share: float) -> None:
-    expected = [sum(counts) * (1 - share), sum(counts) * share]
-    assert sample_ratio(counts, share) == pytest.approx(stats.chisquare(counts, expected).pvalue)
-
-
-def test_the_corrected_sample_ratio_is_close_to_the_binomial_test() -> None:
-    exact = stats.binomtest(31, 80, 0.5).pvalue
-    corrected, plain = sample_ratio((49, 31), continuity=True), sample_ratio((49, 31))
-    assert abs(corrected - exact) < 0.003 < abs(plain - exact)
-    assert sample_ratio((5, 5), continuity=True) == 1
-
-
-def test_no_users_have_no_ratio() -> None:
-    with pytest.raises(DataError, match="no users"):
-        sample_ratio((0, 0))
-
-
-@pytest.mark.parametrize(("n0", "n1", "power"), [(50, 50, 0.8), (2000, 500, 0.9), (100_000, 100_000, 0.8)])
-def test_the_detectable_effect_is_statsmodels(n0: int, n1: int, power: float) -> None:
-    found = minimum_detectable_effect(Moments(n0, 2.0, 4.0), n1, alpha=0.05, power=power)
-    theirs = TTestIndPower().solve_power(nobs1=n0, ratio=n1 / n0, alpha=0.05, power=power)
-    assert found == pytest.approx(theirs, rel=3e-3)  # standard deviation / mean is 1; we use t, not non-central t
-
-
-def test_what_cannot_be_detected_is_none_and_cuped_sharpens() -> None:
-    assert minimum_detectable_effect(Moments(50, 0.0, 1.0), 50, alpha=0.05) is None
-    assert minimum_detectable_effect(Moments(50, 1.0, 0.0), 50, alpha=0.05) is None
-    raw, quarter = (
-        minimum_detectable_effect(Moments(50, 1.0, 1.0), 50, alpha=0.05, variance_ratio=v) for v in (1, 0.25)
-    )
-    assert raw is not None
-    assert quarter == pytest.approx(raw / 2)

@@ -8,11 +8,12 @@ import pandas as pd
 import pytest
 from scipy import stats
 
-from evaluation.analyze import Analysis, analyze
+from evaluation.experiment.analyze import Analysis, analyze
 from evaluation.simulate import ABConfig, Arm, simulate
 from recsys.errors import DataError
 
 CONFIG = ABConfig(slate=5, position_bias=0.5)
+PLAN = CONFIG.plan()
 TESTS, USERS = 500, 400
 # 500 tests see a rate of 5 % as 5 % ± 1 % (one standard error); the seeds are fixed.
 
@@ -34,13 +35,13 @@ def many(lift: float, seed: int) -> tuple[Any, list[pd.DataFrame]]:
 @pytest.fixture(scope="module")
 def null() -> tuple[list[pd.DataFrame], list[Analysis]]:
     _, logs = many(0.0, seed=11)
-    return logs, [analyze(log, CONFIG) for log in logs]
+    return logs, [analyze(log, PLAN) for log in logs]
 
 
 @pytest.fixture(scope="module")
 def real() -> tuple[Any, list[Analysis]]:
     simulation, logs = many(0.25, seed=12)
-    return simulation, [analyze(log, CONFIG) for log in logs]
+    return simulation, [analyze(log, PLAN) for log in logs]
 
 
 def by_row(analyses: list[Analysis]) -> dict[tuple[str, str], list[Any]]:
@@ -111,7 +112,7 @@ def test_cuped_leaves_one_minus_rho_squared_of_the_variance(real: Any) -> None:
 
 
 def test_the_detectable_effect_is_detected_with_its_power() -> None:
-    least = float(np.mean([a.minimum_detectable for a in (analyze(log, CONFIG) for log in many(0.0, 13)[1][:20])]))
+    least = float(np.mean([a.minimum_detectable for a in (analyze(log, PLAN) for log in many(0.0, 13)[1][:20])]))
     control, _ = make_arms(0.0)
     # Find the lift whose true relative effect is the detectable one, then see how often it is found.
     grid = np.linspace(0.05, 1.2, 60)
@@ -119,7 +120,7 @@ def test_the_detectable_effect_is_detected_with_its_power() -> None:
         np.mean(Arm("b", control.items, control.log_odds + np.float32(x)).click_probability(0.5)) for x in (0, *grid)
     ]
     lift = float(np.interp(least, np.array(rates[1:]) / rates[0] - 1, grid))
-    found = [analyze(log, CONFIG).deciding("goal")[0].estimate.p_value < 0.05 for log in many(lift, 14)[1][:200]]
+    found = [analyze(log, PLAN).deciding("goal")[0].estimate.p_value < 0.05 for log in many(lift, 14)[1][:200]]
     # ± 2.8 % of noise; treatment's greater variance takes a little power away.
     assert 0.7 <= np.mean(found) <= 0.89
 
@@ -132,7 +133,7 @@ def log() -> pd.DataFrame:
 def test_a_metric_is_what_its_definition_says(log: pd.DataFrame) -> None:
     sums = log.groupby("arm").sum()
     size = log.groupby("arm").size()
-    found = {(r.metric, r.method): r.estimate for r in analyze(log, CONFIG).results}
+    found = {(r.metric, r.method): r.estimate for r in analyze(log, PLAN).results}
     for metric, method, ratio in (
         ("clicks_per_user", "Welch", sums["clicks"] / size),
         ("click_through_rate", "delta method", sums["clicks"] / sums["impressions"]),
@@ -146,13 +147,13 @@ def test_a_metric_is_what_its_definition_says(log: pd.DataFrame) -> None:
 
 def test_order_of_rows_and_index_do_not_matter(log: pd.DataFrame) -> None:
     shuffled = log.sample(frac=1, random_state=0).set_index(pd.Index(["same"] * len(log)))
-    for a, b in zip(analyze(log, CONFIG).results, analyze(shuffled, CONFIG).results, strict=True):
+    for a, b in zip(analyze(log, PLAN).results, analyze(shuffled, PLAN).results, strict=True):
         assert list(vars(a.estimate).values()) == pytest.approx(list(vars(b.estimate).values()))
 
 
 def test_goals_are_holm_adjusted_together(log: pd.DataFrame) -> None:
     config = ABConfig(goals=("clicks_per_user", "click_through_rate"), guardrails=("sessions_with_click",))
-    found = analyze(log, config)
+    found = analyze(log, config.plan())
     first, second = sorted((r.estimate.p_value, r.adjusted_p_value) for r in found.deciding("goal"))
     assert first[1] == pytest.approx(2 * first[0])
     assert second[1] == pytest.approx(max(second[0], 2 * first[0]))
@@ -162,15 +163,15 @@ def test_goals_are_holm_adjusted_together(log: pd.DataFrame) -> None:
 
 def test_without_a_past_there_is_no_cuped(log: pd.DataFrame) -> None:
     today = log.drop(columns=[c for c in log.columns if c.startswith("pre_")])
-    assert [r.method for r in analyze(today, CONFIG).results] == ["Welch", "delta method", "delta method"]
+    assert [r.method for r in analyze(today, PLAN).results] == ["Welch", "delta method", "delta method"]
     constant = log.assign(pre_clicks=2)
-    assert [r.method for r in analyze(constant, CONFIG).results][:2] == ["Welch", "delta method"]
+    assert [r.method for r in analyze(constant, PLAN).results][:2] == ["Welch", "delta method"]
 
 
 def test_users_without_a_past_are_kept(log: pd.DataFrame) -> None:
     new = np.arange(len(log)) % 3 == 0
     pre = {c: log[c].where(~new) for c in log.columns if c.startswith("pre_")}
-    found, whole = analyze(log.assign(**pre), CONFIG), analyze(log, CONFIG)
+    found, whole = analyze(log.assign(**pre), PLAN), analyze(log, PLAN)
     assert found.problems == ()
     mine, theirs = found.deciding("goal")[0], whole.deciding("goal")[0]
     assert mine.estimate.n_control == theirs.estimate.n_control
@@ -180,32 +181,32 @@ def test_users_without_a_past_are_kept(log: pd.DataFrame) -> None:
 
 def test_segments_are_the_analysis_of_their_users(log: pd.DataFrame) -> None:
     labels = np.array(["new", None, "old"], dtype=object)[np.arange(len(log)) % 3]
-    rows = analyze(log.assign(age=labels), CONFIG, segments=["age"]).segments
+    rows = analyze(log.assign(age=labels), CONFIG.plan(segments=("age",))).segments
     assert [(r["level"], r["n"]) for r in rows] == [("new", 1000), ("old", 1000), ("unknown", 1000)]
-    alone = analyze(log[labels == "old"], CONFIG).deciding("goal")[0].estimate
+    alone = analyze(log[labels == "old"], PLAN).deciding("goal")[0].estimate
     assert (rows[1]["relative"], rows[1]["low"]) == pytest.approx((alone.relative, alone.relative_low))
 
 
 def test_ordered_segments_keep_their_order_and_tiny_ones_are_shown(log: pd.DataFrame) -> None:
     labels = pd.Categorical(["low", "high", *["mid"] * (len(log) - 2)], ["low", "mid", "high"])
-    rows = analyze(log.assign(taste=labels), CONFIG, segments=["taste"]).segments
+    rows = analyze(log.assign(taste=labels), CONFIG.plan(segments=("taste",))).segments
     assert [(r["level"], r["n"]) for r in rows] == [("low", 1), ("mid", len(log) - 2), ("high", 1)]
     assert rows[0]["relative"] is None
 
 
 def test_a_broken_split_is_a_problem(log: pd.DataFrame) -> None:
     lost = log.drop(log[log["arm"] == 1].index[::4])
-    found = analyze(lost, CONFIG)
+    found = analyze(lost, PLAN)
     assert found.srm_p_value is not None
     assert found.srm_p_value < 1e-6
     assert "sample ratio mismatch: 50% in treatment were planned" in found.problems[0]
-    assert analyze(lost, replace(CONFIG, allocation=found.counts[1] / len(lost))).problems == ()
+    assert analyze(lost, replace(PLAN, allocation=found.counts[1] / len(lost))).problems == ()
 
 
 def test_missing_outcomes_are_a_problem_and_do_not_count(log: pd.DataFrame) -> None:
     holes = log.astype({"clicks": float})
     holes.loc[holes.index[:7], "clicks"] = [np.nan, np.inf, *[np.nan] * 5]
-    found = analyze(holes, CONFIG)
+    found = analyze(holes, PLAN)
     assert found.problems == ("outcomes are missing or infinite for 7 of 3000 users",)
     assert sum(found.counts) == 3000  # for the split, they count
     e = found.results[0].estimate
@@ -215,20 +216,20 @@ def test_missing_outcomes_are_a_problem_and_do_not_count(log: pd.DataFrame) -> N
 def test_nullable_integers_are_understood(log: pd.DataFrame) -> None:
     holes = log.astype({"clicks": "Int64"})
     holes.loc[holes.index[0], "clicks"] = pd.NA
-    assert "for 1 of 3000" in analyze(holes, CONFIG).problems[0]
+    assert "for 1 of 3000" in analyze(holes, PLAN).problems[0]
 
 
 def test_a_user_in_both_arms_is_a_problem(log: pd.DataFrame) -> None:
     twice = pd.concat([log, log.iloc[:2].assign(arm=lambda f: 1 - f["arm"])])
-    assert analyze(twice, CONFIG).problems == ("2 rows repeat a user; the table must hold one row a user",)
+    assert analyze(twice, PLAN).problems == ("2 rows repeat a user; the table must hold one row a user",)
 
 
 @pytest.mark.parametrize("n", [0, 1])
 def test_nobody_in_an_arm_is_a_problem_not_a_crash(log: pd.DataFrame, n: int) -> None:
-    nobody = analyze(log.iloc[:n], CONFIG)
+    nobody = analyze(log.iloc[:n], PLAN)
     assert nobody.results == ()
     assert "an arm has fewer than 2 users with outcomes" in nobody.problems
-    one_arm = analyze(log[log["arm"] == 0], CONFIG)
+    one_arm = analyze(log[log["arm"] == 0], PLAN)
     assert one_arm.counts[1] == 0
     assert "sample ratio mismatch" in one_arm.problems[0]
 
@@ -236,7 +237,7 @@ def test_nobody_in_an_arm_is_a_problem_not_a_crash(log: pd.DataFrame, n: int) ->
 def test_no_impressions_leave_the_other_metrics(log: pd.DataFrame) -> None:
     dark = log.assign(impressions=0)
     config = replace(CONFIG, guardrails=("click_through_rate",))
-    found = analyze(dark, config)
+    found = analyze(dark, config.plan())
     assert {r.metric for r in found.results} == {"clicks_per_user", "sessions_with_click"}
     assert found.problems == ("click_through_rate has no denominator in an arm",)
 
@@ -247,11 +248,11 @@ def test_no_impressions_leave_the_other_metrics(log: pd.DataFrame) -> None:
         ({"arm": "b"}, "'arm' must hold 0 .control. or 1 .treatment., got 'b' in 3000 rows"),
         ({"arm": np.nan}, "'arm' must hold 0"),
         ({"clicks": "many"}, "'clicks' must be numbers"),
-        ({"clicks": -1}, "'clicks' must be >= 0, got -1"),
+        ({"impressions": -1}, "'impressions' must be >= 0, got -1"),
     ],
 )
 def test_tables_that_are_no_log_are_refused(log: pd.DataFrame, change: dict[str, Any], message: str) -> None:
     with pytest.raises(DataError, match=message):
-        analyze(log.assign(**change), CONFIG)
+        analyze(log.assign(**change), PLAN)
     with pytest.raises(DataError, match="misses clicks, age; it has unit"):
-        analyze(log.drop(columns="clicks"), CONFIG, segments=["age"])
+        analyze(log.drop(columns="clicks"), CONFIG.plan(segments=("age",)))

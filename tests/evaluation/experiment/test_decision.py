@@ -8,8 +8,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from evaluation.analyze import Analysis, Result, analyze
-from evaluation.decision import (
+from evaluation.experiment.analyze import Analysis, Result, analyze
+from evaluation.experiment.decision import (
     ASSUMPTION,
     Experiment,
     decide,
@@ -17,17 +17,20 @@ from evaluation.decision import (
     run_experiment,
     simulate_experiment,
 )
+from evaluation.experiment.metrics import GOALS
+from evaluation.experiment.plan import Plan
 from evaluation.inference import Moments, welch
 from evaluation.simulate import ABConfig, Arm
 from recsys.errors import DataError
 
-CONFIG = ABConfig(goals=("clicks_per_user",), guardrails=("sessions_with_click",))
+PLAN = ABConfig(goals=("clicks_per_user",), guardrails=("sessions_with_click",)).plan()
 
 
 def result(metric: str, role: Any, effect: float, p: float | None = None) -> Result:
     """An effect in percent of control, with a standard error of 1 %."""
     estimate = welch(Moments(20_000, 100.0, 1e4), Moments(20_000, 100.0 + effect, 1e4))
-    return Result(metric, "Welch", role, estimate, adjusted_p_value=estimate.p_value if p is None else p)
+    found = Result.of(metric, "Welch", estimate, PLAN, role=role)
+    return replace(found, adjusted_p_value=estimate.p_value if p is None else p)
 
 
 def analysis(*results: Result, problems: tuple[str, ...] = ()) -> Analysis:
@@ -56,21 +59,58 @@ def arms(lift: float, n: int = 90) -> tuple[Arm, Arm]:
 def test_the_rule(goal: float, guardrail: float, verdict: str) -> None:
     found = decide(
         analysis(result("clicks_per_user", "goal", goal), result("sessions_with_click", "guardrail", guardrail)),
-        CONFIG,
+        PLAN,
     )
     assert found.verdict == verdict
     assert found.rule.startswith(verdict)
     assert "clicks per user" in found.because[0]
 
 
-def test_a_guardrail_may_lose_its_margin() -> None:
-    rows = result("clicks_per_user", "goal", 5), result("sessions_with_click", "guardrail", -5)
-    assert decide(analysis(*rows), replace(CONFIG, guardrail_margin=0.02)).verdict == "roll back"  # high end -3 %
-    assert decide(analysis(*rows), replace(CONFIG, guardrail_margin=0.04)).verdict == "ship"
+def within(margin: float) -> Plan:
+    return ABConfig(guardrail_margin=margin).plan()
+
+
+def test_a_guardrail_may_lose_its_margin_and_must_be_shown_to_lose_no_more() -> None:
+    goal, loss = result("clicks_per_user", "goal", 5), result("sessions_with_click", "guardrail", -5)
+    rows = analysis(goal, loss)  # the interval is [-7 %, -3 %]
+    assert decide(rows, within(0.02)).verdict == "roll back"  # certainly worse than 2 %
+    open_ = decide(rows, within(0.04))
+    assert open_.verdict == "keep running"  # perhaps worse than 4 %
+    assert "beyond its margin of 4.0% is not ruled out" in " ".join(open_.because)
+    assert decide(rows, within(0.08)).verdict == "ship"  # certainly not worse than 8 %
+
+
+def test_a_metric_of_which_less_is_better_is_judged_the_other_way_round() -> None:
+    plan = Plan(
+        {"clicks_per_user": replace(GOALS["clicks_per_user"], better="lower")},
+        {"sessions_with_click": replace(GOALS["sessions_with_click"], better="lower", margin=0.04)},
+    )
+    better, worse, broken = (
+        [result("clicks_per_user", "goal", e), result("sessions_with_click", "guardrail", g)]
+        for e, g in ((-5, 0), (5, 0), (-5, 7))
+    )
+    assert [decide(analysis(*rows), plan).verdict for rows in (better, worse, broken)] == [
+        "ship",
+        "roll back",
+        "roll back",
+    ]
+
+
+def test_a_test_that_is_read_once_waits_for_its_planned_size() -> None:
+    rows = analysis(result("clicks_per_user", "goal", 5), result("sessions_with_click", "guardrail", 0))
+    early = decide(rows, replace(PLAN, users=80_000))
+    assert early.verdict == "keep running"
+    assert "40000 of 80000 planned users came" in " ".join(early.because)
+    assert decide(rows, replace(PLAN, users=40_000)).verdict == "ship"
+    for looks in ("any time", "planned"):  # these may be read early, at their price
+        plan = replace(PLAN, users=80_000, looks=looks)
+        effects = [Result.of(r.metric, r.method, r.estimate, plan, role=r.role) for r in rows.results]
+        found = [replace(r, adjusted_p_value=r.reading.p_value) for r in effects]
+        assert decide(analysis(*found), plan).verdict == "ship"
 
 
 def test_several_goals_decide_by_their_adjusted_p_values() -> None:
-    config = ABConfig(goals=("clicks_per_user", "click_through_rate"), guardrails=())
+    config = ABConfig(goals=("clicks_per_user", "click_through_rate"), guardrails=()).plan()
     first, second = (
         result("clicks_per_user", "goal", 3, p=0.06),
         result("click_through_rate", "goal", 0, p=0.9),
@@ -87,14 +127,14 @@ def test_several_goals_decide_by_their_adjusted_p_values() -> None:
 
 def test_alpha_is_the_configured_one() -> None:
     row = result("clicks_per_user", "goal", 2.2)  # p = 0.028
-    assert decide(analysis(row), replace(CONFIG, alpha=0.05)).verdict == "ship"
-    strict = decide(analysis(row), replace(CONFIG, alpha=0.005))
+    assert decide(analysis(row), replace(PLAN, alpha=0.05)).verdict == "ship"
+    strict = decide(analysis(row), replace(PLAN, alpha=0.005))
     assert strict.verdict == "keep running"
     assert "99.5% level" in strict.rule
 
 
 def test_keep_running_says_what_could_be_seen() -> None:
-    because = decide(analysis(result("clicks_per_user", "goal", 0)), CONFIG).because
+    because = decide(analysis(result("clicks_per_user", "goal", 0)), PLAN).because
     assert "this many users show 2.8% of clicks per user with 80% power" in because[-1]
 
 
@@ -122,8 +162,8 @@ SICK = {
 
 @pytest.mark.parametrize("problem", SICK)
 def test_a_failing_health_check_withholds_even_a_clear_win(log: pd.DataFrame, problem: str) -> None:
-    assert read_experiment(log, CONFIG).decision.verdict == "ship"
-    found = read_experiment(SICK[problem](log), CONFIG)
+    assert read_experiment(log, PLAN).decision.verdict == "ship"
+    found = read_experiment(SICK[problem](log), PLAN)
     assert found.decision.verdict == "withheld"
     assert problem in " ".join(found.decision.because)
     assert "health check" in found.decision.rule
@@ -131,15 +171,15 @@ def test_a_failing_health_check_withholds_even_a_clear_win(log: pd.DataFrame, pr
 
 
 def test_the_srm_threshold_is_the_configured_one(log: pd.DataFrame) -> None:
-    p = analyze(log, CONFIG).srm_p_value
+    p = analyze(log, PLAN).srm_p_value
     assert p is not None
     for threshold, verdict, ok in ((p * 0.9, "ship", True), (p * 1.1, "withheld", False)):
-        found = read_experiment(log, replace(CONFIG, srm_alpha=threshold))
+        found = read_experiment(log, replace(PLAN, srm_alpha=threshold))
         assert (found.decision.verdict, found.to_json()["srm"]["ok"]) == (verdict, ok)
 
 
 def test_a_real_test_claims_no_truth(log: pd.DataFrame) -> None:
-    found = read_experiment(log, CONFIG, arms=("old", "new")).to_json()
+    found = read_experiment(log, PLAN, arms=("old", "new")).to_json()
     assert (found["truth"], found["assumption"]) == ({}, "")
     assert found["design"]["arms"] == ["old", "new"]
     assert all(row["covers_truth"] is None for row in found["results"])

@@ -1,0 +1,212 @@
+"""A log of any size to one row a user: rows are summed where they lie, by DuckDB."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from evaluation.experiment.metrics import Metric
+from evaluation.experiment.plan import LogConfig, Plan
+from recsys.errors import DataError, unknown_name
+from recsys.extras import require
+
+MEMORY = "1500MB"
+"""What DuckDB may hold; beyond it spills to disk."""
+
+
+@dataclass(frozen=True, eq=False)
+class Log:
+    """What a log holds of a test.
+
+    Attributes:
+        users: One row a user, as `analyze` takes it.
+        days: Sums by day and arm of the first goal, as `by_day` takes them; None without a column of time.
+        problems: What was found wrong on the way, in words.
+    """
+
+    users: pd.DataFrame
+    days: pd.DataFrame | None
+    problems: tuple[str, ...]
+
+
+def read_log(source: str | Path | pd.DataFrame, plan: Plan) -> Log:
+    """Sum a log over each user.
+
+    A value that is missing in one row makes that user's sum missing. Users seen in both arms are left out and named
+    among the problems. The past is what came before the plan's ``start``; where a table of users holds ``pre_`` columns
+    already, they are taken.
+
+    Args:
+        source: Parquet or CSV (also ``folder/*.parquet``), or a data frame.
+        plan: Says which columns are what, and what is needed.
+
+    Raises:
+        DataError: Missing, unreadable, without a column that the plan names, or without rows of both arms' labels.
+        MissingExtraError: DuckDB is not installed.
+
+    Example:
+        >>> rows = pd.DataFrame({"user_id": ["a", "a", "b"], "arm": [0, 0, 1], "click": [1, 1, 0]})
+        >>> log = read_log(rows, Plan({"clicks_per_user": Metric("click")}))
+        >>> log.users.sort_values("unit")[["unit", "arm", "click"]].values.tolist()
+        [['a', 0, 2.0], ['b', 1, 0.0]]
+    """
+    with _opened(source) as db:
+        columns = [row[0] for row in db.execute("DESCRIBE log").fetchall()]
+        query = _Query(plan, columns)
+        _check_labels(db, plan.log)
+        if plan.log.time is not None:
+            # A table, so that its rows are read once for the figure that both queries need.
+            db.execute(f"CREATE TABLE span AS {query.span()}")
+        users = db.sql(query.users()).to_arrow_table().to_pandas()
+        days = db.sql(query.days()).to_arrow_table().to_pandas() if query.has_days else None
+    crossed = users["arm"] != users.pop("other_arm")
+    words = f"{int(crossed.sum())} users were seen in both arms; they are left out"
+    repeated = users.pop("rows_of_user") > 1
+    twice = f"{int(repeated.sum())} users have more than one row; the log must hold one row a user"
+    problems = [words] if crossed.any() else []
+    problems += [twice] if plan.log.level == "user" and repeated.any() else []
+    return Log(users[~crossed].reset_index(drop=True), days, tuple(problems))
+
+
+@contextmanager
+def _opened(source: str | Path | pd.DataFrame) -> Iterator[Any]:
+    """A connection with the view ``log``."""
+    duckdb = require("duckdb", extra="sql")
+    with duckdb.connect(config={"memory_limit": MEMORY, "preserve_insertion_order": False}) as db:
+        try:
+            if isinstance(source, pd.DataFrame):
+                db.register("log", source)
+            else:
+                db.execute(f"CREATE VIEW log AS SELECT * FROM {_reader(str(source))}")
+            yield db
+        except duckdb.Error as error:
+            raise DataError(f"the log cannot be read: {str(error).splitlines()[0]}") from error
+
+
+def _reader(text: str) -> str:
+    path = Path(text)
+    if "*" not in text and not path.is_file():
+        raise DataError(f"{text} does not exist; name a Parquet or CSV file, or folder/*.parquet")
+    literal = text.replace("'", "''")
+    if "*" in text:
+        return f"read_parquet('{literal}')" if text.endswith("parquet") else f"read_csv('{literal}')"
+    with path.open("rb") as file:
+        parquet = file.read(4) == b"PAR1"
+    return f"read_parquet('{literal}')" if parquet else f"read_csv('{literal}', sample_size = 100000)"
+
+
+def _check_labels(db: Any, log: LogConfig) -> None:
+    found = {row[0] for row in db.execute(f"SELECT DISTINCT CAST({_name(log.arm)} AS VARCHAR) FROM log").fetchall()}
+    missing = [label for label in (log.control, log.treatment) if str(label) not in found]
+    if missing:
+        known = sorted(label for label in found if label is not None)
+        raise DataError(unknown_name(f"arm in column {log.arm!r}", missing[0], known) + "; set log.control, treatment")
+
+
+class _Query:
+    """The two statements over the view ``log``."""
+
+    def __init__(self, plan: Plan, columns: list[str]) -> None:
+        self.plan, self.log, self.columns = plan, plan.log, columns
+        named = [self.log.unit, self.log.arm, self.log.time, self.log.exposed, *self.log.segments, *self.log.tastes]
+        for name in [*named, *self.log.distinct.values()]:
+            if name is not None and name not in columns:
+                raise DataError(unknown_name("column of the log", name, columns))
+        decisive = dict.fromkeys(c for m in (*plan.goals.values(), *plan.guardrails.values()) for c in m.columns)
+        others = dict.fromkeys(c for m in plan.others.values() for c in m.columns if self._known(c))
+        for name in decisive:
+            if not self._known(name):
+                raise DataError(unknown_name("column of the log", name, [*columns, self.log.rows, *self.log.distinct]))
+        self.counted = [*dict.fromkeys([*decisive, *others])]
+
+    @property
+    def has_days(self) -> bool:
+        first = next(iter(self.plan.goals.values()))
+        return self.log.time is not None and self.log.level == "row" and first.kind in ("mean", "ratio")
+
+    def span(self) -> str:
+        """The middle of the test, to tell its halves apart."""
+        time = _moment(self.log)
+        return f"SELECT min({time}) + (max({time}) - min({time})) / 2 AS middle FROM log WHERE {self._during()}"
+
+    def users(self) -> str:
+        log, during = self.log, self._during()
+        arm = _arm(log)
+        parts = [f"{_name(log.unit)} AS unit"]
+        parts += [
+            f"CAST({f}({arm}) FILTER ({during}) AS INTEGER) AS {n}" for f, n in (("min", "arm"), ("max", "other_arm"))
+        ]
+        parts.append(f"count(*) FILTER ({during}) AS rows_of_user")
+        for name in self.counted:
+            parts.append(f"{self._sum(name, during)} AS {_name(name)}")
+            if log.start is not None:
+                parts.append(f"{self._sum(name, f'NOT ({during})')} AS {_name(f'pre_{name}')}")
+            elif f"pre_{name}" in self.columns:
+                parts.append(f"{_sum(_name(f'pre_{name}'), during)} AS {_name(f'pre_{name}')}")
+            if log.time is not None and log.level == "row":
+                late = f"{during} AND {_moment(log)} >= (SELECT middle FROM span)"
+                parts.append(f"coalesce({self._sum(name, late)}, 0) AS {_name(f'late_{name}')}")
+        if log.time is not None:
+            parts.append(f"min({_moment(log)}) FILTER ({during}) AS first")
+        if log.exposed is not None:
+            parts.append(
+                f"CAST(bool_or(CAST({_name(log.exposed)} AS BOOLEAN)) FILTER ({during}) AS INTEGER) AS exposed"
+            )
+        parts += [f"min({_name(c)}) AS {_name(c)}" for c in (*log.segments, *log.tastes)]
+        listed = ",\n  ".join(parts)
+        return f"SELECT {listed}\nFROM log GROUP BY {_name(log.unit)} HAVING arm IS NOT NULL"
+
+    def days(self) -> str:
+        """Users of a day first, then their sums: users are the units of a day, too."""
+        metric: Metric = next(iter(self.plan.goals.values()))
+        x = self._sum(metric.numerator, "TRUE")
+        y = "1" if metric.denominator is None else self._sum(metric.denominator, "TRUE")
+        arm = _arm(self.log)
+        inner = (
+            f"SELECT {_moment(self.log)}::DATE AS day, {arm} AS arm, "
+            f"CAST({x} AS DOUBLE) AS x, CAST({y} AS DOUBLE) AS y "
+            f"FROM log WHERE {self._during()} AND {arm} IS NOT NULL GROUP BY day, arm, {_name(self.log.unit)}"
+        )
+        return (
+            "SELECT day, arm, count(*) AS n, sum(x) AS x, sum(x * x) AS xx, sum(y) AS y, sum(y * y) AS yy, "
+            f"sum(x * y) AS xy FROM ({inner}) GROUP BY day, arm"
+        )
+
+    def _known(self, name: str) -> bool:
+        return name in self.columns or name == self.log.rows or name in self.log.distinct
+
+    def _during(self) -> str:
+        return "TRUE" if self.log.start is None else f"{_moment(self.log)} >= TIMESTAMP '{self.log.start}'"
+
+    def _sum(self, name: str, which: str) -> str:
+        if name in self.log.distinct:
+            return f"CAST(count(DISTINCT {_name(self.log.distinct[name])}) FILTER ({which}) AS DOUBLE)"
+        if name not in self.columns:
+            return f"CAST(count(*) FILTER ({which}) AS DOUBLE)"
+        return _sum(_name(name), which)
+
+
+def _sum(column: str, which: str) -> str:
+    """NULL where any of the rows is."""
+    whole = f"count({column}) FILTER ({which}) = count(*) FILTER ({which})"
+    return f"CASE WHEN {whole} THEN CAST(sum({column}) FILTER ({which}) AS DOUBLE) END"
+
+
+def _arm(log: LogConfig) -> str:
+    labels = [str(label).replace("'", "''") for label in (log.control, log.treatment)]
+    column = f"CAST({_name(log.arm)} AS VARCHAR)"
+    return f"CASE {column} WHEN '{labels[0]}' THEN 0 WHEN '{labels[1]}' THEN 1 END"
+
+
+def _moment(log: LogConfig) -> str:
+    return f"CAST({_name(log.time or '')} AS TIMESTAMP)"
+
+
+def _name(column: str) -> str:
+    """A column's name as SQL takes it, whatever it holds."""
+    return '"' + column.replace('"', '""') + '"'
