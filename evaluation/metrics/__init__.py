@@ -1,7 +1,7 @@
 """Metrics of recommended lists: pure array functions, and objects that say how to read what they give.
 
-`ranking` judges lists by what is relevant, `catalogue` and `diversity` look at the lists themselves, `debiased` allows
-for what the log could not show. `measures` names them all; `score_lists` computes the first in one pass.
+`ranking` and `graded` judge lists by what is relevant, `catalogue` and `diversity` look at the lists themselves,
+`debiased` allows for what the log could not show. `measures` names them all; `score_lists` makes tables in one pass.
 """
 
 from evaluation.metrics.catalogue import (
@@ -26,6 +26,7 @@ from evaluation.metrics.debiased import (
     power_law_propensity,
     sampled_ranks,
     snips,
+    strata_edges,
     stratified,
 )
 from evaluation.metrics.diversity import (
@@ -37,12 +38,14 @@ from evaluation.metrics.diversity import (
     serendipity,
     unexpectedness,
 )
+from evaluation.metrics.graded import best_gains, gain_matrix, ndcg_graded
 from evaluation.metrics.lists import check_k, check_lists, found_in, hit_matrix, list_ranks
-from evaluation.metrics.measures import BEYOND, METRICS, PAIRWISE, RANKING, SHARES, Measure, Metric, MetricAt
+from evaluation.metrics.measures import BEYOND, FURTHER, METRICS, RANKING, SHARES, Measure, Metric, MetricAt
 from evaluation.metrics.ranking import (
     auc,
     average_precision,
     average_precision_all,
+    discount,
     hit_rate,
     ndcg,
     ndcg_full_k,
@@ -58,8 +61,8 @@ from evaluation.metrics.scores import ListScores, score_lists
 
 __all__ = [
     "BEYOND",
+    "FURTHER",
     "METRICS",
-    "PAIRWISE",
     "RANKING",
     "SHARES",
     "BiasedMetricWarning",
@@ -72,15 +75,18 @@ __all__ = [
     "average_popularity",
     "average_precision",
     "average_precision_all",
+    "best_gains",
     "calibration",
     "check_k",
     "check_lists",
     "coverage",
     "credits",
+    "discount",
     "disparity",
     "entropy",
     "exposure",
     "found_in",
+    "gain_matrix",
     "gini",
     "group_shares",
     "history_popularity",
@@ -93,6 +99,7 @@ __all__ = [
     "list_shares",
     "ndcg",
     "ndcg_full_k",
+    "ndcg_graded",
     "novelty",
     "pap",
     "pauc",
@@ -110,6 +117,7 @@ __all__ = [
     "score_lists",
     "serendipity",
     "snips",
+    "strata_edges",
     "stratified",
     "unexpectedness",
 ]

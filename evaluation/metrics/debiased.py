@@ -121,7 +121,7 @@ class Strata:
     Attributes:
         edges: (n_strata + 1,) propensities: stratum s holds edges[s] < propensity <= edges[s + 1].
         n_pairs: (n_strata,) relevant pairs of each.
-        credit: (n_strata,) mean credit of each.
+        credit: (n_strata,) mean credit of each; NaN where it has no pair.
     """
 
     edges: Values
@@ -135,7 +135,7 @@ class Strata:
             weight: (n_strata,) share of each in what could be relevant, for instance of the candidates.
 
         Returns:
-            A mean in the range of credit.
+            A mean in the range of credit; NaN where a stratum of weight above 0 has no pair.
 
         Raises:
             DataError: Not one weight >= 0 a stratum, or all are 0.
@@ -143,7 +143,8 @@ class Strata:
         share = np.asarray(weight, float)
         if share.shape != self.credit.shape or share.min() < 0 or not share.sum() > 0:
             raise DataError(f"weight must be {len(self.credit)} numbers >= 0, one a stratum, got {share.tolist()}")
-        return float(share @ self.credit / share.sum())
+        used = share > 0
+        return float(share[used] @ self.credit[used] / share.sum())
 
     def to_frame(self) -> pd.DataFrame:
         """One row a stratum: from, to, n_pairs, credit."""
@@ -151,31 +152,61 @@ class Strata:
         return pd.DataFrame(columns | {"n_pairs": self.n_pairs, "credit": self.credit})
 
 
-def stratified(credit: Values, propensity: Values, n_strata: int = 5) -> Strata:
-    """Mean credit by strata that hold equally many relevant pairs, from the least to the most exposed.
+def strata_edges(propensity: Values, n_strata: int = 5) -> Values:
+    """Edges, from 0, between which equally many lie; equal ones stay together, so there may be fewer strata.
 
-    Models that swap places between strata and total are a Simpson's paradox of the log. Pairs of one propensity share a
-    stratum, so there may be fewer strata. Jadidinejad, Macdonald and Ounis, The Simpson's paradox in the offline
-    evaluation of recommendation systems, 2021.
+    Args:
+        propensity: Of the candidates, where strata are to weigh alike in the catalogue; of the relevant pairs, where
+            each is to have as much evidence.
+        n_strata: How many.
 
     Raises:
         ConfigError: ``n_strata`` is below 1.
-        DataError: No pair, or a propensity outside (0, 1].
+        DataError: Nothing to divide, or a propensity outside (0, 1].
 
     Example:
-        >>> parts = stratified(np.array([0.0, 1.0, 1.0, 1.0]), np.array([0.1, 0.1, 0.9, 0.9]), 2)
-        >>> parts.credit.tolist(), parts.standardised([0.5, 0.5])
-        ([0.5, 1.0], 0.75)
+        >>> strata_edges(np.array([0.1, 0.2, 0.5, 0.5, 0.5, 1.0]), 3).tolist()
+        [0.0, 0.2, 0.5, 1.0]
     """
     if n_strata < 1:
         raise ConfigError(f"n_strata must be >= 1, got {n_strata}; 5 is usual")
-    if not len(credit):
-        raise DataError("nothing to stratify: there is no relevant pair; is the test side empty?")
+    if not len(propensity):
+        raise DataError("nothing to stratify: there is no propensity; is the test side empty?")
+    _check_propensity(propensity)
+    tops = np.quantile(propensity, np.arange(1, n_strata + 1) / n_strata, method="inverted_cdf")
+    return np.concatenate([[0.0], np.unique(tops)])
+
+
+def stratified(credit: Values, propensity: Values, edges: npt.ArrayLike) -> Strata:
+    """Mean credit of the relevant pairs in each stratum of propensity.
+
+    A model that wins in total and loses in every stratum wins by a Simpson's paradox of the log. Jadidinejad, Macdonald
+    and Ounis, The Simpson's paradox in the offline evaluation of recommendation systems, 2021.
+
+    Args:
+        credit: (m,) in [0, 1].
+        propensity: (m,) in (0, 1].
+        edges: (n_strata + 1,) ascending, see `strata_edges`.
+
+    Raises:
+        DataError: A propensity outside (0, 1] or outside the edges, or edges that do not ascend.
+
+    Example:
+        >>> parts = stratified(np.array([0.0, 1.0, 1.0]), np.array([0.1, 0.1, 0.9]), [0, 0.5, 1])
+        >>> parts.credit.tolist(), parts.standardised([0.9, 0.1])
+        ([0.5, 1.0], 0.55)
+    """
+    bounds, n_strata = np.asarray(edges, float), np.size(edges) - 1
+    if n_strata < 1 or not (np.diff(bounds) > 0).all():
+        raise DataError(f"edges must be two numbers or more that ascend, got {bounds.tolist()}")
     _weights(credit, propensity, np.zeros(len(credit), np.int64), 1)
-    tops = np.unique(np.quantile(propensity, np.arange(1, n_strata + 1) / n_strata, method="inverted_cdf"))
-    stratum, edges = np.searchsorted(tops, propensity), np.concatenate([[0.0], tops])
-    n_pairs = np.bincount(stratum)
-    return Strata(edges, n_pairs, np.bincount(stratum, weights=credit) / n_pairs)
+    outside = (propensity <= bounds[0]) | (propensity > bounds[-1])
+    if outside.any():
+        raise DataError(f"{outside.sum()} propensities lie outside ({bounds[0]}, {bounds[-1]}]; widen the edges")
+    stratum = np.searchsorted(bounds, propensity) - 1
+    n_pairs = np.bincount(stratum, minlength=n_strata)
+    total = np.bincount(stratum, weights=credit, minlength=n_strata)
+    return Strata(bounds, n_pairs, np.where(n_pairs > 0, total / np.maximum(n_pairs, 1), np.nan))
 
 
 def sampled_ranks(ranks: Ints, n_candidates: int, n_negatives: int, rng: np.random.Generator) -> Ints:
@@ -222,8 +253,12 @@ def _weights(credit: Values, propensity: Values, user: Ints, n_users: int) -> Va
         raise DataError(f"credit, propensity and user must be equally long, got {lengths}")
     if len(user) and (user.min() < 0 or user.max() >= n_users):
         raise DataError(f"user must hold rows in [0, {n_users}), got {user.min()} to {user.max()}")
+    _check_propensity(propensity)
+    return np.asarray(1 / propensity, np.float64)
+
+
+def _check_propensity(propensity: Values) -> None:
     wrong = ~((propensity > 0) & (propensity <= 1))
     if wrong.any():
         worst = propensity[int(np.argmax(wrong))]
         raise DataError(f"{wrong.sum()} propensities lie outside (0, 1], for instance {worst}; clip or leave them out")
-    return np.asarray(1 / propensity, np.float64)

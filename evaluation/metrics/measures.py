@@ -281,9 +281,16 @@ BEYOND = {
 }
 """Beyond accuracy, in `catalogue` and `diversity`."""
 
-PAIRWISE = {
+FURTHER = {
     m.name: m
     for m in (
+        Measure(
+            "ndcg_graded",
+            "gain/log2(rank + 1) of relevant items",
+            "the best achievable, the k highest gains on top",
+            "a user without any gain to find has no value",
+            source="Järvelin and Kekäläinen 2002",
+        ),
         Measure(
             "auc",
             "relevant items above each irrelevant candidate, unlisted ones tied at the end",
@@ -310,7 +317,7 @@ PAIRWISE = {
             "stratified",
             "credit of relevant pairs, by strata of propensity",
             "relevant pairs of the stratum",
-            "refused without relevant pairs",
+            "a stratum without pairs has no value",
             source="Jadidinejad et al. 2021",
         ),
         Measure(
@@ -322,4 +329,4 @@ PAIRWISE = {
         ),
     )
 }
-"""Accuracy that needs more than a list: all candidates, propensities, or a sample. In `ranking` and `debiased`."""
+"""Accuracy that needs more than hits: gains, all candidates, propensities or a sample."""

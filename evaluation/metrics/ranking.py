@@ -2,7 +2,8 @@
 
 ``hits`` is (n_users, K) bool: whether the item at each rank is relevant. ``n_relevant`` is (n_users,): how
 many items are relevant to the user among the candidates. A user with none has no value (NaN): they are
-counted, not averaged. A list shorter than ``k`` counts as filled with misses. Gains are 0 or 1.
+counted, not averaged. A list shorter than ``k`` counts as filled with misses. Gains are 0 or 1;
+see `graded` for others.
 """
 
 from __future__ import annotations
@@ -214,16 +215,22 @@ def _n_hits(hits: Hits, k: int) -> Ints:
 
 def _dcg(hits: Hits, k: int) -> Values:
     row, rank, _ = _found(hits, k)
-    return _sum(row, _discount(k)[rank], len(hits))
+    return _sum(row, discount(k)[rank], len(hits))
 
 
-def _discount(k: int) -> Values:
+def discount(k: int) -> Values:
+    """(k,) what a hit at each rank is worth: 1/log2(rank + 1).
+
+    Example:
+        >>> discount(3).round(4).tolist()
+        [1.0, 0.6309, 0.5]
+    """
     return np.asarray(1 / np.log2(np.arange(2, k + 2)))
 
 
 def _ideal(k: int) -> Values:
     """(k + 1,) discounted gain of 0 to k hits on top."""
-    return np.concatenate([[0], np.cumsum(_discount(k))])
+    return np.concatenate([[0], np.cumsum(discount(k))])
 
 
 def _precision_sum(hits: Hits, k: int) -> Values:

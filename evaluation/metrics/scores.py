@@ -133,8 +133,6 @@ def _check_depth(columns: Sequence[MetricAt], width: int, n_items: int, most: in
 
 def _distinct(user: Ints, item: Ints, n_items: int) -> tuple[Ints, Ints]:
     """The pairs by user, each once."""
-    keys = user * np.int64(n_items) + item
-    if (keys[1:] <= keys[:-1]).any():
-        keys = np.unique(keys)
-        return keys // n_items, keys % n_items
-    return user, item
+    keys = np.sort(user * np.int64(n_items) + item)  # np.unique hashes first, which takes ten times as long
+    keys = keys[np.concatenate([[True], keys[1:] > keys[:-1]])]
+    return keys // n_items, keys % n_items

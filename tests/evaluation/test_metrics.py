@@ -1,4 +1,4 @@
-"""Oracles: hand-computed lists, ranx's README, scikit-learn, and a plain loop over users."""
+"""Oracles: hand-computed lists, and a plain loop over users. Other libraries: test_metrics_oracles.py."""
 
 import math
 
@@ -6,15 +6,14 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from sklearn.metrics import ndcg_score
 
-from evaluation import metrics
-from evaluation.metrics import METRICS, SHARES, check_k, check_lists, coverage, hit_matrix
+from evaluation.metrics import BEYOND, FURTHER, METRICS, RANKING, SHARES, check_k, check_lists, hit_matrix, list_ranks
+from evaluation.metrics import lists as lists_module
 from recsys.errors import ConfigError, DataError
 
 
 def one(name: str, hits: list[int], n_relevant: int, k: int) -> float:
-    return float(METRICS[name].function(np.array([hits], dtype=bool), np.array([n_relevant]), k)[0])
+    return float(RANKING[name].function(np.array([hits], dtype=bool), np.array([n_relevant]), k)[0])
 
 
 @pytest.mark.parametrize(
@@ -26,6 +25,12 @@ def one(name: str, hits: list[int], n_relevant: int, k: int) -> float:
         ("map", (1 / 2 + 2 / 4) / 3),
         ("mrr", 1 / 2),
         ("hit_rate", 1.0),
+        ("ndcg_full_k", (1 / math.log2(3) + 1 / math.log2(5)) / sum(1 / math.log2(r + 1) for r in (1, 2, 3, 4))),
+        ("map_all", (1 / 2 + 2 / 4) / 3),
+        ("r_precision", 1 / 3),  # 1 of the first 3
+        ("rbp", 0.2 * (0.8 + 0.8**3)),
+        ("pauc", (3 + 2 + 2) / (4 * 3)),  # irrelevant above each of the 3: 1, 2, 2 of the 4 highest
+        ("pap", (3 + 2 + 2) / (4 * 3)),
     ],
 )
 def test_by_hand(name: str, expected: float) -> None:
@@ -34,30 +39,15 @@ def test_by_hand(name: str, expected: float) -> None:
 
 @pytest.mark.parametrize(
     ("name", "expected"),
-    [("recall", 2 / 10), ("precision", 1.0), ("ndcg", 1.0), ("map", 1.0), ("mrr", 1.0), ("hit_rate", 1.0)],
+    [
+        *[("recall", 2 / 10), ("precision", 1.0), ("ndcg", 1.0), ("map", 1.0), ("mrr", 1.0), ("hit_rate", 1.0)],
+        *[("ndcg_full_k", 1.0), ("map_all", 2 / 10), ("r_precision", 2 / 10), ("rbp", 1 - 0.8**2)],
+        *[("pauc", 2 * 2 / (2 * 10)), ("pap", 2 * 2 / (2 * 2))],
+    ],
 )
 def test_denominator_with_more_relevant_items_than_ranks(name: str, expected: float) -> None:
-    # Only recall keeps counting what no list of 2 could hold.
+    # Those that divide by all relevant items keep counting what no list of 2 could hold.
     assert one(name, [1, 1], n_relevant=10, k=2) == pytest.approx(expected, rel=1e-12)
-
-
-def test_ranx_readme() -> None:
-    # ranx 0.3 README, "Quick start": qrels q_1 {d_12, d_25}, q_2 {d_11, d_22}; runs as ranked there.
-    hits = np.array([[1, 0, 1, 0, 0, 0], [0, 1, 0, 0, 1, 0]], dtype=bool)
-    relevant = np.array([2, 2])
-    assert metrics.average_precision(hits, relevant, 5).mean() == pytest.approx(0.6416667, abs=5e-8)
-    assert metrics.reciprocal_rank(hits, relevant, 6).mean() == pytest.approx(0.75)
-
-
-def test_ndcg_is_scikit_learns() -> None:
-    rng = np.random.default_rng(0)
-    truth = rng.random((50, 30)) < 0.15
-    truth[:, 0] = True  # scikit-learn gives 0 where nothing is relevant; that case is ours to define
-    scores = rng.permuted(np.tile(np.arange(30.0), (50, 1)), axis=1)
-    hits = np.take_along_axis(truth, np.argsort(-scores, axis=1), axis=1)
-    for k in (1, 5, 30):
-        expected = ndcg_score(truth, scores, k=k)
-        assert metrics.ndcg(hits, truth.sum(axis=1), k).mean() == pytest.approx(expected, rel=1e-12)
 
 
 def plain(name: str, hits: list[bool], n_relevant: int, k: int) -> float:
@@ -72,29 +62,43 @@ def plain(name: str, hits: list[bool], n_relevant: int, k: int) -> float:
         "map": sum((j + 1) / r for j, r in enumerate(ranks)) / best,
         "mrr": 1 / ranks[0] if ranks else 0.0,
         "hit_rate": float(bool(ranks)),
+        "ndcg_full_k": sum(1 / math.log2(r + 1) for r in ranks) / sum(1 / math.log2(r + 1) for r in range(1, k + 1)),
+        "map_all": sum((j + 1) / r for j, r in enumerate(ranks)) / n_relevant,
+        "r_precision": sum(r <= n_relevant for r in ranks) / n_relevant,
+        "rbp": 0.2 * sum(0.8 ** (r - 1) for r in ranks),
+        "pauc": pairs_in_order(hits, len(hits), k) / (k * n_relevant),
+        "pap": pairs_in_order(hits, best, k) / (k * best),
     }[name]
+
+
+def pairs_in_order(hits: list[bool], n_positive: int, k: int) -> int:
+    """Of the first hits and the first k misses (the list goes on with misses): how many pairs have the hit above."""
+    longer = [*hits, *[False] * k]
+    positive = [r for r, hit in enumerate(longer) if hit][:n_positive]
+    negative = [r for r, hit in enumerate(longer) if not hit][:k]
+    return sum(p < n for p in positive for n in negative)
 
 
 LISTS = st.lists(st.booleans(), min_size=1, max_size=12)
 
 
-@pytest.mark.parametrize("name", METRICS)
+@pytest.mark.parametrize("name", RANKING)
 @settings(max_examples=50, deadline=None)
 @given(rows=st.lists(LISTS, min_size=1, max_size=5), further=st.integers(0, 5), k=st.integers(1, 15))
 def test_whole_arrays_agree_with_a_loop(name: str, rows: list[list[bool]], further: int, k: int) -> None:
     width = max(map(len, rows))
     hits = np.array([row + [False] * (width - len(row)) for row in rows])
     relevant = hits.sum(axis=1) + further
-    found = METRICS[name].function(hits, relevant, k)
+    found = RANKING[name].function(hits, relevant, k)
     for row, n, value in zip(hits, relevant, found, strict=True):
         if n:
             assert value == pytest.approx(plain(name, list(row), int(n), k), rel=1e-12)
-            assert METRICS[name].range[0] <= value <= METRICS[name].range[1] + 1e-12
+            assert RANKING[name].range[0] <= value <= RANKING[name].range[1] + 1e-12
         else:
             assert np.isnan(value)
 
 
-@pytest.mark.parametrize("name", METRICS)
+@pytest.mark.parametrize("name", RANKING)
 @settings(max_examples=50, deadline=None)
 @given(row=LISTS, further=st.integers(1, 5), k=st.integers(1, 12), place=st.integers(0, 10))
 def test_moving_a_hit_up_never_hurts(name: str, row: list[bool], further: int, k: int, place: int) -> None:
@@ -106,7 +110,7 @@ def test_moving_a_hit_up_never_hurts(name: str, row: list[bool], further: int, k
     assert one(name, better, n, k) >= one(name, row, n, k) - 1e-12
 
 
-@pytest.mark.parametrize("name", METRICS)
+@pytest.mark.parametrize("name", RANKING)
 @settings(max_examples=50, deadline=None)
 @given(row=LISTS, further=st.integers(1, 5), k=st.integers(1, 15), empty=st.integers(1, 9))
 def test_a_short_list_counts_as_filled_with_misses(
@@ -116,9 +120,9 @@ def test_a_short_list_counts_as_filled_with_misses(
     assert one(name, row, n, k) == pytest.approx(one(name, row + [False] * empty, n, k), rel=1e-12)
 
 
-@pytest.mark.parametrize("name", METRICS)
+@pytest.mark.parametrize("name", RANKING)
 def test_lists_of_no_rank_at_all(name: str) -> None:
-    values = METRICS[name].function(np.zeros((2, 0), dtype=bool), np.array([3, 0]), 5)
+    values = RANKING[name].function(np.zeros((2, 0), dtype=bool), np.array([3, 0]), 5)
     np.testing.assert_array_equal(values, [0.0, np.nan])
 
 
@@ -137,6 +141,53 @@ def test_hits_by_sorted_search_are_set_membership(data: st.DataObject) -> None:
     np.testing.assert_array_equal(hit_matrix(lists, user, item, n_items), expected)
 
 
+@settings(max_examples=50, deadline=None)
+@given(st.data())
+def test_blocks_order_and_repeats_of_pairs_change_nothing(data: st.DataObject) -> None:
+    n_users, n_items = data.draw(st.integers(1, 9)), data.draw(st.integers(1, 5))
+    lists = np.array([data.draw(st.permutations(range(n_items))) for _ in range(n_users)], dtype=np.int64)
+    pairs = data.draw(st.lists(st.tuples(st.integers(0, n_users - 1), st.integers(0, n_items - 1))))
+    user, item = (np.array([p[j] for p in pairs], dtype=np.int64) for j in (0, 1))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(lists_module, "MIN_ROWS", data.draw(st.integers(1, 3)))
+        patch.setattr(lists_module, "TABLE_CELLS", 1)
+        found, ranks = hit_matrix(lists, user, item, n_items), list_ranks(lists, user, item, n_items)
+    np.testing.assert_array_equal(found, [[(u, i) in pairs for i in row] for u, row in enumerate(lists.tolist())])
+    assert ranks.tolist() == [lists[u].tolist().index(i) + 1 for u, i in pairs]
+
+
+def test_ranks_of_pairs_that_are_not_listed() -> None:
+    lists, user, item = np.array([[4, 2], [1, -1]]), np.array([1, 0, 0, 1]), np.array([4, 2, 1, 1])
+    assert list_ranks(lists, user, item, 5).tolist() == [0, 2, 0, 1]
+    assert list_ranks(lists, np.array([1]), np.array([0]), 5).tolist() == [0]
+
+
+@pytest.mark.parametrize(
+    ("user", "item", "message"),
+    [
+        ([0, 2], [1, 1], r"1 of 2 relevant pairs name a row index outside \[0, 2\)"),
+        ([0, 1], [-1, 5], r"2 of 2 relevant pairs name a item index outside \[0, 5\)"),
+        ([0], [1, 1], "equally long"),
+    ],
+)
+def test_relevant_pairs_that_are_not_there(user: list[int], item: list[int], message: str) -> None:
+    with pytest.raises(DataError, match=message):
+        hit_matrix(np.array([[0], [1]]), np.array(user), np.array(item), 5)
+
+
+def test_scores_that_nobody_may_give() -> None:
+    lists = np.array([[1, 2, -1], [3, 0, 1]])
+    check_lists(lists, 5, np.array([[2.0, 2.0, np.nan], [0.0, -1.0, -np.inf]]))  # past the end anything may stand
+    with pytest.raises(DataError, match="row 1 lists an item with a NaN score"):
+        check_lists(lists, 5, np.array([[2.0, 1.0, 0.0], [3.0, np.nan, 1.0]]))
+    with pytest.raises(DataError, match="row 1 is not sorted by score"):
+        check_lists(lists, 5, np.array([[2.0, 1.0, 5.0], [1.0, 0.0, 0.5]]))
+    with pytest.raises(DataError, match="shape of the lists"):
+        check_lists(lists, 5, np.zeros((2, 2)))
+    with pytest.raises(DataError, match="row 0 has an empty rank before a filled one"):
+        check_lists(np.array([[-1, 2]]), 5)
+
+
 def test_lists_that_nobody_may_give() -> None:
     with pytest.raises(DataError, match="row 1 recommends item index 3 more than once"):
         check_lists(np.array([[3, -1, -1], [3, 1, 3]]), 5)
@@ -151,14 +202,9 @@ def test_list_lengths_below_one_are_refused(ks: tuple[int, ...]) -> None:
         check_k(ks)
 
 
-def test_coverage() -> None:
-    assert coverage(np.array([[0, 1, 2], [2, 3, -1]]), 8) == 0.5  # 4 of 8
-    assert coverage(np.array([[-1, -1]]), 8) == 0.0
-    assert coverage(np.empty((0, 3), dtype=np.int64), 0) == 0.0
-
-
 def test_every_number_says_how_to_read_it() -> None:
-    for measure in (*METRICS.values(), *SHARES.values()):
+    for measure in (*RANKING.values(), *SHARES.values(), *BEYOND.values(), *FURTHER.values()):
         assert all((measure.definition, measure.denominator, measure.empty)), measure.name
-    assert {m.function for m in METRICS.values()} >= {metrics.recall, metrics.ndcg}
-    assert len({m.function for m in METRICS.values()}) == len(METRICS)
+        assert measure.range[0] < measure.range[1], measure.name
+    assert len({m.function for m in RANKING.values()}) == len(RANKING)
+    assert list(METRICS) == list(RANKING)[: len(METRICS)]
