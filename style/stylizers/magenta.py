@@ -45,7 +45,7 @@ class Magenta:
 
     def apply(self, images: Images, code: StyleCode, *, seed: int = 0) -> Images:
         """(n, h, w, 3) uint8 → the same shape; ``seed`` changes nothing."""
-        vector = code.arrays["vector"].reshape(1, 1, 1, -1)
+        vector = code.read(self.spec.name)["vector"].reshape(1, 1, 1, -1)
         made = list(cpu_pool().map(lambda image: self._one(image, vector), images))
         return np.stack(made) if made else images
 
@@ -54,7 +54,7 @@ class Magenta:
         scale = SIDE / max(h, w)
         size = max(1, round(w * scale)), max(1, round(h * scale))
         small = np.asarray(Image.fromarray(image).resize(size, Image.Resampling.LANCZOS), np.float32) / 255
-        padded = np.pad(small, ((0, SIDE - size[1]), (0, SIDE - size[0]), (0, 0)), mode="symmetric")
+        padded = np.pad(small, ((0, SIDE - size[1]), (0, SIDE - size[0]), (0, 0)), mode="reflect")
         out = self.session.run(None, {self.inputs[0]: padded[None], self.inputs[1]: vector})[0][0, : size[1], : size[0]]
         made = Image.fromarray((np.clip(out, 0, 1) * 255 + 0.5).astype(np.uint8))
         return np.asarray(made.resize((w, h), Image.Resampling.LANCZOS))
