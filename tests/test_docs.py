@@ -16,7 +16,7 @@ from doc_pages import DOCS, PAGES, blocks
 from cli import main
 from evaluation.experiment.decision import RULES
 from evaluation.experiment.metrics import GOALS
-from evaluation.metrics import METRICS, SHARES
+from evaluation.metrics import BEYOND, FURTHER, METRICS, RANKING, SHARES, Measure
 from evaluation.ope.diagnostics import Limits
 from evaluation.ope.estimators import ESTIMATORS
 from evaluation.ope.result import VERDICTS
@@ -167,6 +167,20 @@ def test_the_metrics_are_defined_as_in_the_code() -> None:
         for name, (counts, divided_by) in rows.items():
             assert measures[name].definition.startswith(counts), name
             assert measures[name].denominator == divided_by, name
+
+
+@pytest.mark.parametrize(
+    ("title", "measures"), [("metric", RANKING), ("beyond accuracy", BEYOND), ("further", FURTHER)]
+)
+def test_every_metric_has_its_formula_denominator_range_and_source(title: str, measures: dict[str, Measure]) -> None:
+    rows = {row[0].strip("`"): row[1:] for row in tables(TEXT["metrics.md"])[title]}
+    assert list(rows) == list(measures)
+    for name, (formula, *said) in rows.items():
+        low, high = (f"{end:g}" for end in measures[name].range)
+        ends = f"[{low}, ∞)" if high == "inf" else f"[{low}, {high}]"
+        measure = measures[name]
+        assert formula, name
+        assert said == [measure.definition, measure.denominator, measure.empty, ends, measure.source or "–"], name
 
 
 def test_the_ranges_of_tuning_are_those_searched() -> None:

@@ -149,6 +149,6 @@ def check_pairs(user: Ints, item: Ints, n_users: int, n_items: int) -> None:
         if len(index) and (index.min() < 0 or index.max() >= size):
             n_unknown = int(((index < 0) | (index >= size)).sum())
             raise DataError(
-                f"{n_unknown} of {len(index)} relevant pairs name a {name} index outside [0, {size}); "
+                f"the {name} index of {n_unknown} of {len(index)} relevant pairs lies outside [0, {size}); "
                 "leave unknown ids out before, and count them"
             )

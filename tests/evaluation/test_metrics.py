@@ -165,8 +165,8 @@ def test_ranks_of_pairs_that_are_not_listed() -> None:
 @pytest.mark.parametrize(
     ("user", "item", "message"),
     [
-        ([0, 2], [1, 1], r"1 of 2 relevant pairs name a row index outside \[0, 2\)"),
-        ([0, 1], [-1, 5], r"2 of 2 relevant pairs name a item index outside \[0, 5\)"),
+        ([0, 2], [1, 1], r"the row index of 1 of 2 relevant pairs lies outside \[0, 2\)"),
+        ([0, 1], [-1, 5], r"the item index of 2 of 2 relevant pairs lies outside \[0, 5\)"),
         ([0], [1, 1], "equally long"),
     ],
 )

@@ -83,7 +83,7 @@ def test_what_is_no_evidence_or_no_list() -> None:
     none = np.empty(0, dtype=np.int64)
     with pytest.raises(DataError, match="no relevant pair"):
         score_lists(LISTS, none, none, n_items=4, ks=(1,))
-    with pytest.raises(DataError, match="1 of 1 relevant pairs name a item index"):
+    with pytest.raises(DataError, match="the item index of 1 of 1 relevant pairs"):
         score_lists(LISTS, np.array([0]), np.array([4]), n_items=4, ks=(1,))
     with pytest.raises(DataError, match="more than once"):
         score_lists(np.array([[1, 1]]), np.array([0]), np.array([1]), n_items=4, ks=(1,))
