@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import inspect
 import types
 import typing
 from collections.abc import Mapping
@@ -49,6 +50,49 @@ def from_mapping(cls: type[T], mapping: Mapping[str, Any], *, where: str = "") -
     if missing:
         raise ConfigError(f"{place} misses {', '.join(missing)}; add {missing[0]} = …")
     return cls(**values)
+
+
+def checked_options(factory: Any, options: Mapping[str, Any], *, where: str) -> dict[str, Any]:
+    """Options of a class or function by the names and types of its parameters, as `from_mapping` has it.
+
+    Where a class passes ``**options`` on, its bases' parameters count; where nobody says what there may be, all may.
+
+    Raises:
+        ConfigError: An unknown option, or a value of the wrong type.
+
+    Example:
+        >>> def paint(*, steps: int = 60, layers: tuple[str, ...] = ()): ...
+        >>> checked_options(paint, {"layers": ["stage1"]}, where="paint")
+        {'layers': ('stage1',)}
+        >>> checked_options(paint, {"step": 3}, where="paint")
+        Traceback (most recent call last):
+        recsys.errors.ConfigError: paint: unknown option 'step'; did you mean 'steps'? Known: steps, layers
+    """
+    hints, any_name = _parameters(factory)
+    for key in options:
+        if key not in hints and not any_name:
+            raise ConfigError(f"{where}: {unknown_name('option', key, hints)}")
+    return {key: _convert(hints.get(key, Any), value, f"{where}.{key}") for key, value in options.items()}
+
+
+def _parameters(factory: Any) -> tuple[dict[str, Any], bool]:
+    """Type of each parameter, and whether any other name is taken, too."""
+    found: dict[str, Any] = {}
+    makers = [c.__init__ for c in getattr(factory, "__mro__", ()) if "__init__" in vars(c) and c is not object]
+    for maker in makers or [factory]:
+        parameters, hints = inspect.signature(maker).parameters, _hints(maker)
+        keys = [k for k, p in parameters.items() if p.kind in (p.KEYWORD_ONLY, p.POSITIONAL_OR_KEYWORD) and k != "self"]
+        found = {k: hints.get(k, Any) for k in keys} | found
+        if not any(p.kind is p.VAR_KEYWORD for p in parameters.values()):
+            return found, False
+    return found, True
+
+
+def _hints(maker: Any) -> dict[str, Any]:
+    try:
+        return typing.get_type_hints(maker)
+    except NameError:  # names that another package imports for its type checker alone: it must check for itself
+        return {}
 
 
 def to_mapping(config: Any) -> dict[str, Any]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from importlib.metadata import entry_points
 from typing import Any, Literal
 
+from recsys.config import checked_options
 from recsys.errors import ConfigError, unknown_name
 
 Group = Literal["stylizers", "encoders", "models"]
@@ -36,10 +37,10 @@ def create(group: Group, name: str, **options: Any) -> Any:
     """Make a registered component.
 
     Raises:
-        ConfigError: The name is unknown, or an option does not exist.
+        ConfigError: The name is unknown, or an option does not exist or is of another type.
     """
     factory = component(group, name)
     try:
-        return factory(**options)
+        return factory(**checked_options(factory, options, where=name))
     except TypeError as error:
         raise ConfigError(f"{name}: {error}") from error

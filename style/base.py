@@ -9,7 +9,7 @@ from typing import Literal, Protocol, runtime_checkable
 import numpy as np
 import numpy.typing as npt
 
-from recsys.errors import ConfigError
+from recsys.errors import ConfigError, DataError
 from recsys.files import stable_hash
 
 Images = npt.NDArray[np.uint8]
@@ -76,13 +76,39 @@ class StyleCode:
     def __eq__(self, other: object) -> bool:
         return isinstance(other, StyleCode) and self.key == other.key
 
+    def read(self, stylizer: str) -> Mapping[str, npt.NDArray[np.float32]]:
+        """The arrays, for the stylizer that paints by them.
+
+        Raises:
+            ConfigError: They are another stylizer's.
+            DataError: They hold values that are not finite.
+
+        Example:
+            >>> StyleCode("x", {}).read("y")
+            Traceback (most recent call last):
+            recsys.errors.ConfigError: y: the code is of x; encode the style with y
+        """
+        if self.stylizer != stylizer:
+            raise ConfigError(f"{stylizer}: the code is of {self.stylizer}; encode the style with {stylizer}")
+        if not all(np.isfinite(array).all() for array in self.arrays.values()):
+            raise DataError(f"{stylizer}: the style code has values that are not finite; encode the style again")
+        return self.arrays
+
     @staticmethod
     def mix(parts: Mapping[StyleCode, float]) -> StyleCode:
-        """The weighted mean of several codes of one stylizer; weights are normalised to sum to 1."""
+        """The weighted mean of several codes of one stylizer; weights are normalised to sum to 1.
+
+        Raises:
+            ConfigError: Codes are of several stylizers, or of models or options that do not go together; or a weight
+                is negative or not finite, or all are 0.
+        """
         names = {code.stylizer for code in parts}
         total = float(sum(parts.values()))
-        if len(names) != 1 or total <= 0:
-            raise ConfigError(f"mix codes of one stylizer with positive weights, got {sorted(names)}, total {total:g}")
+        if len(names) != 1 or not (0 < total < np.inf and min(parts.values()) >= 0):
+            got = f"{sorted(names)} with {', '.join(f'{w:g}' for w in parts.values())}"
+            raise ConfigError(f"mix codes of one stylizer with weights >= 0 that sum to more, got {got}")
+        if len({tuple((k, a.shape) for k, a in sorted(code.arrays.items())) for code in parts}) > 1:
+            raise ConfigError(f"codes of {names.pop()} are of different models or options; encode all with the same")
         arrays = {
             key: np.asarray(sum(np.float32(w / total) * code.arrays[key] for code, w in parts.items()), np.float32)
             for key in next(iter(parts)).arrays

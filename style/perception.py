@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import torch
 from PIL import Image
 from torch import Tensor
+from torch.nn.functional import interpolate
 
 from style.backbone import Backbone, load_backbone
 from style.base import Images
@@ -16,6 +17,8 @@ from style.encoders.trunk import gram_matrix
 from style.losses import content_loss, gram_loss, total_variation
 
 Maps = Mapping[str, Tensor]
+STRIP = 2**20
+"""Pixels of a large picture that are worked on at once, as far as rows allow."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -140,8 +143,32 @@ def resized(images: Images, side: int, *, least: int = 16) -> Images:
 def enlarged(change: np.ndarray, images: Images) -> Images:
     """(n, h', w', 3) differences in 0..255, brought to the size of ``images`` and added to them."""
     h, w = images.shape[1:3]
-    if change.shape[1:3] != (h, w):
-        planes = change.astype(np.float32).transpose(0, 3, 1, 2).reshape(-1, *change.shape[1:3])
-        grown = [np.asarray(Image.fromarray(p).resize((w, h), Image.Resampling.BICUBIC)) for p in planes]
-        change = np.stack(grown).reshape(len(images), 3, h, w).transpose(0, 2, 3, 1)
-    return np.asarray(np.clip(images + change + 0.5, 0, 255).astype(np.uint8))
+    out = np.empty(images.shape, np.uint8)
+    for i, channel in np.ndindex(len(images), 3):  # plane by plane: a photo may have 50 million pixels
+        plane = change[i, ..., channel].astype(np.float32)
+        if plane.shape != (h, w):
+            plane = np.array(Image.fromarray(plane).resize((w, h), Image.Resampling.BICUBIC))
+        plane += images[i, ..., channel]
+        plane += np.float32(0.5)
+        out[i, ..., channel] = np.clip(plane, 0, 255, out=plane)
+    return out
+
+
+def strips(maps: Tensor, height: int, width: int) -> Iterator[tuple[slice, Tensor]]:
+    """Rows of a picture of height x width, some at a time, and maps (c, h', w') enlarged to them: (c, rows, width).
+
+    Together they are the maps enlarged bilinearly, which would not fit in memory for a large picture.
+
+    Example:
+        >>> [(rows.start, rows.stop, m.flatten().tolist()) for rows, m in strips(torch.tensor([[[0.0], [1.0]]]), 4, 1)]
+        [(0, 4, [0.0, 0.25, 0.75, 1.0])]
+    """
+    step = max(1, STRIP // width)
+    for start in range(0, height, step):
+        rows = slice(start, min(start + step, height))
+        place = (torch.arange(rows.start, rows.stop, dtype=torch.float64) + 0.5) * maps.shape[1] / height - 0.5
+        place = place.clamp(0, maps.shape[1] - 1)
+        above = place.long()
+        below, share = (above + 1).clamp(max=maps.shape[1] - 1), (place - above).to(maps)[:, None]
+        part = torch.lerp(maps[:, above], maps[:, below], share)
+        yield rows, interpolate(part[None], (len(place), width), mode="bilinear", align_corners=False)[0]

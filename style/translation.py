@@ -247,9 +247,7 @@ class Translator:
         Raises:
             ConfigError: The code is another stylizer's.
         """
-        if code.stylizer != self.spec.name:
-            raise ConfigError(f"{self.spec.name}: the code is of {code.stylizer}; encode anew")
-        amount = float(code.arrays["amount"][0])
+        amount = float(code.read(self.spec.name)["amount"][0])
         parts = [self._some(images[i : i + MICRO_BATCH], amount) for i in range(0, len(images), MICRO_BATCH)]
         return np.concatenate(parts) if parts else images
 

@@ -276,11 +276,10 @@ class Adain:
         Raises:
             ConfigError: The code is of another stylizer or of a model with other layers.
         """
-        shapes = {k: a.shape for k, a in code.arrays.items()}
-        if code.stylizer != self.spec.name or shapes != self.shapes:
+        shapes = {k: a.shape for k, a in code.read(self.spec.name).items()}
+        if shapes != self.shapes:
             raise ConfigError(
-                f"{self.spec.name}: the code is of {code.stylizer} with {shapes}, expected {self.spec.name} with "
-                f"{self.shapes}; encode the style anew"
+                f"{self.spec.name}: the code is of a model with {shapes}, expected {self.shapes}; encode the style anew"
             )
         arrays = {k: torch.tensor(a, device=self.device)[None] for k, a in code.arrays.items()}
         parts = [self._some(images[i : i + MICRO_BATCH], arrays) for i in range(0, len(images), MICRO_BATCH)]

@@ -74,7 +74,7 @@ class ColourTransfer(ABC):
     def _one(self, image: Picture, code: StyleCode) -> Picture:
         points = self.sample(image)
         own = self.describe(points)
-        target = {name: array.astype(np.float64) for name, array in code.arrays.items()}
+        target = {name: array.astype(np.float64) for name, array in code.read(self.spec.name).items()}
         if all(np.allclose(own[name], target[name], rtol=SAME, atol=SAME) for name in target):
             return image
         table = self.to_rgb(self.move(self.grid(), points, own, target).astype(np.float32))

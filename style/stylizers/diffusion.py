@@ -182,7 +182,7 @@ class Diffusion:
             ConfigError: The code is of another kind of diffusion, with or without an adapter.
             DataError: The networks gave values that are not finite.
         """
-        if bool(code.arrays) != bool(self.config.adapter):
+        if bool(code.read(self.spec.name)) != bool(self.config.adapter):
             raise ConfigError(
                 "diffusion: the code and the stylizer differ in whether they have an adapter; encode anew"
             )

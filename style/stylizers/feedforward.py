@@ -221,7 +221,7 @@ class FeedForward:
 
     def apply(self, images: Images, code: StyleCode, *, seed: int = 0) -> Images:
         """(n, h, w, 3) uint8 → the same shape; ``seed`` changes nothing."""
-        weights = torch.from_numpy(np.asarray(code.arrays["weights"])).to(self.device)
+        weights = torch.tensor(code.read(self.spec.name)["weights"]).to(self.device)
         if weights.shape != (len(self.styles),):
             raise ConfigError(f"feedforward: the code has {len(weights)} styles, the model {len(self.styles)}")
         parts = [self._some(images[i : i + MICRO_BATCH], weights) for i in range(0, len(images), MICRO_BATCH)]

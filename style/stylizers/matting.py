@@ -13,9 +13,9 @@ from torch.nn.functional import avg_pool2d, interpolate
 from recsys.errors import ConfigError
 from style.base import Images, StyleCode, StylizerSpec
 from style.mask import product_mask
-from style.perception import Maps, as_images, as_tensor, resized
+from style.perception import Maps, as_images, as_tensor, resized, strips
 from style.stylizers.neural import NeuralStyle, Objective
-from style.stylizers.photoreal import Picture, faithful
+from style.stylizers.photoreal import Picture, faithful, seen_at
 
 REGIONS = ("product", "background")
 TRUSTED = 0.5
@@ -95,7 +95,7 @@ class PhotorealMatting(NeuralStyle):
         made = self.optimise(start, {k: torch.from_numpy(a).to(start.device) for k, a in code.arrays.items()})
         radius = max(1, round(REACH * min(start.shape[2:])))
         maps = Windows.of(start, radius, SMOOTH).fit(made).cpu()
-        return np.stack([self._full(image, m[None]) for image, m in zip(images, maps, strict=True)])
+        return np.stack([self._full(image, m) for image, m in zip(images, maps, strict=True)])
 
     def objective(self, start: Tensor, grams: Maps) -> Objective:
         """The loss of neural style by regions, and λ times what is not affine in the photo."""
@@ -125,12 +125,10 @@ class PhotorealMatting(NeuralStyle):
         return torch.from_numpy(shares).to(images)
 
     def _full(self, image: Picture, maps: Tensor) -> Picture:
-        """A photo (h, w, 3) through maps (1, 12, h', w') of colours, enlarged."""
-        photo = as_tensor(image[None])
-        grown = interpolate(maps, photo.shape[2:], mode="bilinear", align_corners=False)
-        linear, constant = grown[:, :9].view(-1, 3, 3, *photo.shape[2:]), grown[:, 9:]
-        change = (linear * photo[:, None]).sum(dim=2) + constant - photo
-        return faithful(image, lambda share: as_images(photo + share * change)[0], self.min_edge)
+        """A photo (h, w, 3) through maps (12, h', w') of colours, enlarged."""
+        small = seen_at(image)
+        share, made = faithful(small, lambda part: _mapped(small, maps, part), self.min_edge)
+        return made if small is image else _mapped(image, maps, share)
 
 
 @dataclass(frozen=True, eq=False)
@@ -205,6 +203,16 @@ def region_grams(features: Tensor, masks: Tensor) -> Tensor:
     flat = features.flatten(2)
     weighted = flat[:, None] * small[:, :, None]
     return weighted @ flat[:, None].transpose(2, 3) / small.sum(dim=2).clamp(min=1e-6)[:, :, None, None]
+
+
+def _mapped(image: Picture, maps: Tensor, share: float) -> Picture:
+    """A photo (h, w, 3) moved by a share of what maps (12, h', w') make of it."""
+    out = np.empty_like(image)
+    for rows, part in strips(maps, *image.shape[:2]):
+        photo = as_tensor(image[None, rows])[0]
+        change = (part[:9].view(3, 3, *photo.shape[1:]) * photo).sum(dim=1) + part[9:] - photo
+        out[rows] = as_images((photo + share * change)[None])[0]
+    return out
 
 
 def _box(planes: Tensor, radius: int, border: bool) -> Tensor:

@@ -98,7 +98,7 @@ class NeuralStyle:
         """(n, h, w, 3) uint8 → the same shape; it starts from the photo, so ``seed`` changes nothing.
 
         Raises:
-            ConfigError: The code is of other layers.
+            ConfigError: The code is of another stylizer or of other layers.
         """
         self.check(code)
         if not len(images):
@@ -108,14 +108,14 @@ class NeuralStyle:
         return enlarged((made - start).permute(0, 2, 3, 1).cpu().numpy() * 255, images)
 
     def check(self, code: StyleCode) -> None:
-        """Refuse a code of other layers.
+        """Refuse a code of another stylizer or of other layers.
 
         Raises:
             ConfigError: It is.
         """
         own = sorted(self.perception.style)
-        if sorted(code.arrays) != own:
-            raise ConfigError(f"{self.spec.name}: the code has the layers {sorted(code.arrays)}, expected {own}")
+        if (found := sorted(code.read(self.spec.name))) != own:
+            raise ConfigError(f"{self.spec.name}: the code has the layers {found}, expected {own}")
 
     def optimise(self, start: Tensor, grams: Maps) -> Tensor:
         """(n, 3, h, w) 0..1 → the pictures of least loss that were found, 0..1.

@@ -8,14 +8,15 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import torch
 
 from recsys.errors import ConfigError
 from style.base import Images, StyleCode, StylizerSpec
 from style.guard import pixel_scores
 from style.lab import lab_to_rgb, rgb_to_lab
-from style.perception import resized
+from style.perception import resized, strips
 from style.stylizers.colour import linear_map
-from style.wavelet import Bands, Planes, pyramid
+from style.wavelet import Bands, Planes, pyramid, split
 
 Target = Mapping[str, npt.NDArray[np.float64]]
 Picture = npt.NDArray[np.uint8]
@@ -26,6 +27,8 @@ NOISE = 0.25
 
 HALVINGS = 5
 """Of the share of a change that is taken."""
+LARGE = 2048
+"""Longest side at which details and edges are looked at. What changes of details in a larger photo is coarser."""
 
 
 class Photoreal:
@@ -33,7 +36,8 @@ class Photoreal:
 
     Details of each scale take the share of the variance that they have in the style; then everything takes the
     style's mean and covariance by one map. So the palette is the style's and local contrast leans to it, while every
-    edge stays where the photo has it.
+    edge stays where the photo has it. A photo longer than 2048 pixels is looked at in that size: its own pixels are
+    coloured, but the change of its details, which has no scale as fine as a pixel, is enlarged.
 
     Source: after Yoo, Uh, Chun, Kang, Ha (2019), Photorealistic Style Transfer via Wavelet Transforms (WCT²): wavelet
     bands that carry all details around what is whitened and coloured. Unlike there, no network is asked: channels are
@@ -81,13 +85,13 @@ class Photoreal:
         """(n, h, w, 3) uint8 → the same shape; ``seed`` changes nothing.
 
         Raises:
-            ConfigError: The code has other scales.
+            ConfigError: The code is of another stylizer, or has other scales.
         """
-        if len(code.arrays["share"]) != self.scales:
+        target = {name: array.astype(np.float64) for name, array in code.read(self.spec.name).items()}
+        if len(target["share"]) != self.scales:
             raise ConfigError(
-                f"photoreal: the code has {len(code.arrays['share'])} scales, expected {self.scales}; encode again"
+                f"photoreal: the code has {len(target['share'])} scales, expected {self.scales}; encode again"
             )
-        target = {name: array.astype(np.float64) for name, array in code.arrays.items()}
         made = [self._one(image, target) for image in images]
         return np.stack(made) if made else images
 
@@ -99,9 +103,18 @@ class Photoreal:
             target: What `encode` found.
             finer: Octaves that the photo has more than a picture of 256 pixels; their details keep their share.
         """
-        bands, rest = pyramid(planes, max(self.scales + finer, 0))
-        details = [self._leaning(b, target, s - finer) if s >= finer else b.details for s, b in enumerate(bands)]
-        return self._coloured(np.asarray(rest + sum(details)), target)
+        leant = planes + self._leaning_by(planes, target, finer)
+        return self._colours(leant, target)(leant)
+
+    def _leaning_by(self, planes: Planes, target: Target, finer: int) -> Planes:
+        """(3, h, w) what is added to planes so that details lean to the style's."""
+        total, rest = np.zeros_like(planes), planes
+        for scale in range(max(self.scales + finer, 0)):
+            band = split(rest, scale)
+            rest = band.low
+            if scale >= finer:
+                total += self._leaning(band, target, scale - finer) - band.details
+        return total
 
     def _describe(self, planes: Planes) -> dict[str, npt.NDArray[np.floating[Any]]]:
         """A style smaller than 256 pixels has no finest scales: the finest it has stands in for them."""
@@ -115,12 +128,11 @@ class Photoreal:
             "share": np.array([variances(bands[i]) / total[i] for i in place]).reshape(self.scales, 3),
         }
 
-    def _coloured(self, planes: Planes, target: Target) -> Planes:
-        """With the style's mean, and its covariance as far as gains go."""
-        mean = planes.mean(axis=(1, 2), keepdims=True)
-        mapping = linear_map(covariance(planes), target["covariance"], gain=self.gain)
-        moved = np.tensordot(mapping.astype(planes.dtype), planes - mean, axes=1)
-        return np.asarray(moved + target["mean"][:, None, None].astype(planes.dtype))
+    def _colours(self, planes: Planes, target: Target) -> Callable[[Planes], Planes]:
+        """The map that gives planes the style's mean, and its covariance as far as gains go."""
+        mean, goal = planes.mean(axis=(1, 2), keepdims=True), target["mean"][:, None, None].astype(planes.dtype)
+        mapping = linear_map(covariance(planes), target["covariance"], gain=self.gain).astype(planes.dtype)
+        return lambda some: np.asarray(np.tensordot(mapping, some - mean, axes=1) + goal)
 
     def _leaning(self, band: Bands, target: Target, scale: int) -> Planes:
         """Details that have the share of their scale's variance that the style's have; noise is not amplified."""
@@ -132,27 +144,46 @@ class Photoreal:
         return np.asarray(sum(planes.dtype.type(g) * planes for g, planes in parts))
 
     def _one(self, image: Picture, target: Target) -> Picture:
-        planes = lab_of(image)
-        change = self.transfer(planes, target, octaves(planes)) - planes
+        small = seen_at(image)
+        planes = lab_of(small)
+        lean = self._leaning_by(planes, target, octaves(planes))
+        colours = self._colours(planes + lean, target)
+        change = colours(planes + lean) - planes
+        share, made = faithful(small, lambda part: _moved(planes, change, part), self.min_edge)
+        return made if small is image else self._large(image, lean, colours, share)
 
-        def made(share: float) -> Picture:
-            rgb = lab_to_rgb(planes + np.float32(share) * change)
-            return np.asarray((rgb.transpose(1, 2, 0) + 0.5).astype(np.uint8))
+    def _large(self, image: Picture, lean: Planes, colours: Callable[[Planes], Planes], share: float) -> Picture:
+        out = np.empty_like(image)
+        for rows, part in strips(torch.from_numpy(lean), *image.shape[:2]):
+            planes = lab_of(image[rows])
+            out[rows] = _moved(planes, colours(planes + part.numpy()) - planes, share)
+        return out
 
-        return faithful(image, made, self.min_edge)
+
+def _moved(planes: Planes, change: Planes, share: float) -> Picture:
+    rgb = lab_to_rgb(planes + np.float32(share) * change)
+    return np.asarray((rgb.transpose(1, 2, 0) + 0.5).astype(np.uint8))
 
 
-def faithful(image: Picture, made: Callable[[float], Picture], min_edge: float) -> Picture:
+def seen_at(image: Picture) -> Picture:
+    """A photo (h, w, 3) in the size in which it is looked at: itself, or what `LARGE` leaves of it."""
+    return image if max(image.shape[:2]) <= LARGE else resized(image[None], LARGE)[0]
+
+
+def faithful(image: Picture, made: Callable[[float], Picture], min_edge: float) -> tuple[float, Picture]:
     """The largest share of a change, of those tried, at which edges of the whole picture still correlate so much.
 
     Args:
         image: (h, w, 3).
         made: Share 0..1 of the change → the picture.
         min_edge: As `style.guard.pixel_scores` has it; -1 takes the whole change.
+
+    Returns:
+        The share, and the picture with it.
     """
     whole, least, most = made(1.0), 0.0, 1.0
     if min_edge == -1 or edge_correlation(image, whole) >= min_edge:
-        return whole
+        return 1.0, whole
     found = image
     for _ in range(HALVINGS):
         share = (least + most) / 2
@@ -161,7 +192,7 @@ def faithful(image: Picture, made: Callable[[float], Picture], min_edge: float) 
             least, found = share, picture
         else:
             most = share
-    return found
+    return least, found
 
 
 def edge_correlation(image: Picture, other: Picture) -> float:

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from recsys.config import from_mapping, to_mapping
+from recsys.config import checked_options, from_mapping, to_mapping
 from recsys.errors import ConfigError
 
 
@@ -97,3 +97,44 @@ def test_a_mistake_names_its_place(table: dict[str, object], message: str) -> No
 def test_a_table_must_be_one() -> None:
     with pytest.raises(ConfigError, match=r"\[looks\.retro\] must be a table, got 'x'"):
         from_mapping(Inner, "x", where="looks.retro")  # type: ignore[arg-type]
+
+
+class Maker:
+    def __init__(self, *, steps: int = 60, rate: float = 0.1, layers: tuple[str, ...] = ()) -> None:
+        self.made = steps, rate, layers
+
+
+class Heir(Maker):
+    def __init__(self, *, level: float = 0.5, **options: Any) -> None:
+        super().__init__(**options)
+
+
+class Open:
+    def __init__(self, **options: Any) -> None:
+        self.options = options
+
+
+class Bare:
+    pass
+
+
+def test_options_take_the_types_of_parameters_bases_included():
+    found = checked_options(Heir, {"level": 1, "layers": ["a"], "steps": 3}, where="heir")
+    assert found == {"level": 1.0, "layers": ("a",), "steps": 3}
+    assert type(found["level"]) is float
+    assert checked_options(Open, {"anything": 3}, where="open") == {"anything": 3}
+
+
+@pytest.mark.parametrize(
+    ("factory", "options", "message"),
+    [
+        (Heir, {"steps": 1.5}, r"x\.steps must be int, got 1\.5"),
+        (Heir, {"layers": "a"}, r"x\.layers must be a list, got 'a'; write"),
+        (Heir, {"leve": 1}, "x: unknown option 'leve'; did you mean 'level'"),
+        (Maker, {"level": 1.0}, "x: unknown option 'level'"),
+        (Bare, {"level": 1.0}, "x: unknown option 'level'"),
+    ],
+)
+def test_options_that_cannot_be_are_named(factory, options, message):
+    with pytest.raises(ConfigError, match=message):
+        checked_options(factory, options, where="x")

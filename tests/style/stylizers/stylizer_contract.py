@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from recsys.errors import ConfigError, DataError
 from style.base import StyleCode, Stylizer
 
 
@@ -64,6 +65,17 @@ class StylizerContract:
 
     def test_no_pictures(self, stylizer, code):
         assert stylizer.apply(np.empty((0, 20, 20, 3), np.uint8), code).shape == (0, 20, 20, 3)
+
+    def test_codes_that_cannot_be_its_own_are_refused(self, stylizer, code):
+        other = StyleCode("another", code.arrays)
+        with pytest.raises(ConfigError, match="the code is of another; encode the style with"):
+            stylizer.apply(pictures(1), other)
+        with pytest.raises(ConfigError, match="of one stylizer"):
+            StyleCode.mix({code: 1.0, other: 1.0})
+        if code.arrays:
+            holed = StyleCode(code.stylizer, {k: np.full_like(a, np.nan) for k, a in code.arrays.items()})
+            with pytest.raises(DataError, match="not finite"):
+                stylizer.apply(pictures(1), holed)
 
     def test_codes_mix(self, stylizer, style, code):
         assert StyleCode.mix({code: 3.0}) == code

@@ -75,9 +75,9 @@ class Contract(StylizerContract):
         for name, array in stylizer.encode(two).arrays.items():
             np.testing.assert_allclose(array, mixed.arrays[name], rtol=1e-4, atol=1e-5)
 
-    def test_the_code_of_another_stylizer_is_refused(self, stylizer):
+    def test_the_code_of_another_model_is_refused(self, stylizer, code):
         with pytest.raises(ConfigError, match="encode the style anew"):
-            stylizer.apply(pictures(1), StyleCode("magenta", {"v": np.zeros(100, np.float32)}))
+            stylizer.apply(pictures(1), StyleCode(code.stylizer, {"v": np.zeros(100, np.float32)}))
 
     def test_the_code_has_one_size_for_styles_of_all_sizes(self, stylizer, code):
         other = stylizer.encode(pictures(1, (70, 31)))

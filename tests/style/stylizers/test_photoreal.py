@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import torch
+from scipy.ndimage import gaussian_filter
 from stylizer_contract import StylizerContract, pictures
 
 from recsys.errors import ConfigError
@@ -10,7 +11,7 @@ from style.base import StyleCode
 from style.distance import sliced_wasserstein
 from style.encoders.trunk import gram_matrix
 from style.losses import matting_laplacian, matting_loss
-from style.perception import as_tensor
+from style.perception import as_tensor, strips
 from style.stylizers.matting import PhotorealMatting, Windows, region_grams
 from style.stylizers.photoreal import Photoreal, covariance, edge_correlation, lab_of
 from style.wavelet import pyramid, split
@@ -215,3 +216,36 @@ def test_matting_refuses_a_code_without_its_regions():
     plain, regions = (PhotorealMatting(backbone="random", device="cpu", regions=r) for r in (False, True))
     with pytest.raises(ConfigError, match="not of 2 regions"):
         regions.apply(pictures(1), plain.encode(pictures(1)))
+
+
+class TestLargePhotos:
+    """Photos longer than `LARGE` go through in strips; their result must be that of the same photo in its size."""
+
+    @pytest.mark.parametrize("size", [(48, 40), (61, 150), (16, 401)])
+    def test_strips_are_the_whole(self, size, monkeypatch):
+        monkeypatch.setattr("style.perception.STRIP", 300)
+        maps = torch.rand(3, 12, 9, generator=torch.Generator().manual_seed(0))
+        whole = torch.nn.functional.interpolate(maps[None], size, mode="bilinear", align_corners=False)[0]
+        parts = list(strips(maps, *size))
+        assert len(parts) > 1
+        assert [row for rows, _ in parts for row in range(rows.start, rows.stop)] == list(range(size[0]))
+        torch.testing.assert_close(torch.cat([part for _, part in parts], dim=1), whole, rtol=1e-4, atol=1e-5)
+
+    @pytest.mark.parametrize(
+        "make",
+        [
+            lambda: Photoreal(min_edge=-1),
+            lambda: PhotorealMatting(steps=3, side=64, min_edge=-1, backbone="random"),
+        ],
+    )
+    def test_a_photo_looked_at_in_half_its_size_comes_out_alike(self, make, monkeypatch):
+        """Of smooth photos half the size tells all: what differs is less than a tenth of what is changed."""
+        rng = np.random.default_rng(4)
+        noise = gaussian_filter(rng.normal(0, 1500, (2, 256, 200, 3)), (0, 9, 9, 0))
+        photo, style = (np.clip(noise[i : i + 1] + 90 + 60 * i, 0, 255).astype(np.uint8) for i in range(2))
+        stylizer = make()
+        code = stylizer.encode(style)
+        exact = stylizer.apply(photo, code).astype(int)
+        monkeypatch.setattr("style.stylizers.photoreal.LARGE", 128)
+        made = stylizer.apply(photo, code).astype(int)
+        assert np.abs(made - exact).mean() < 0.1 * np.abs(exact - photo).mean()

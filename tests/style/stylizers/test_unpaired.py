@@ -99,10 +99,6 @@ class UnpairedContract(StylizerContract):
         assert before[0] - before[2] > 50
         assert after[2] - after[0] > 0
 
-    def test_a_code_of_another_stylizer_is_refused(self, stylizer):
-        with pytest.raises(ConfigError, match=f"{self.kind}: the code is of magenta"):
-            stylizer.apply(pictures(1), StyleCode("magenta", {"amount": np.ones(1, np.float32)}))
-
     def test_files_of_the_other_kind_are_refused(self, trained):
         other = next(k for k in KINDS if k != self.kind)
         with pytest.raises(ArtifactError, match=f"no {self.kind} model"):
