@@ -1,7 +1,8 @@
 """Metrics of recommended lists: pure array functions, and objects that say how to read what they give.
 
 `ranking` and `graded` judge lists by what is relevant, `catalogue` and `diversity` look at the lists themselves,
-`debiased` allows for what the log could not show. `measures` names them all; `score_lists` makes tables in one pass.
+`debiased` allows for what the log could not show. `measures` names them all; `score_lists` and
+`describe_lists` make tables of them.
 """
 
 from evaluation.metrics.catalogue import (
@@ -29,6 +30,7 @@ from evaluation.metrics.debiased import (
     strata_edges,
     stratified,
 )
+from evaluation.metrics.description import describe_lists
 from evaluation.metrics.diversity import (
     calibration,
     history_shares,
@@ -81,6 +83,7 @@ __all__ = [
     "check_lists",
     "coverage",
     "credits",
+    "describe_lists",
     "discount",
     "disparity",
     "entropy",

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import scipy.sparse as sp
 
-from evaluation.metrics.lists import Ints, Values
+from evaluation.metrics.lists import Ints, Matrix, Values
 from recsys.errors import DataError
 
 
@@ -84,24 +84,23 @@ def entropy(exposed: npt.ArrayLike) -> float:
     return float(-(share @ np.log2(share))) + 0.0
 
 
-def group_shares(exposed: npt.ArrayLike, group: Ints, n_groups: int) -> Values:
+def group_shares(exposed: npt.ArrayLike, membership: Matrix) -> Values:
     """(n_groups,) share of the exposure that goes to each style, seller or price band.
 
     Args:
         exposed: (n_items,) see `exposure`; ones give the catalogue's own shares.
-        group: (n_items,) group of each item, -1 for none: such items are in no share.
-        n_groups: How many there are.
+        membership: (n_items, n_groups) >= 0: a one-hot (`FeatureBlock.one_hot`) or degrees; an item whose row is zero
+            is in no share.
 
     Returns:
         Shares that sum to 1 over the groups; NaN where no item of a group has exposure.
 
     Example:
-        >>> group_shares([3.0, 1.0, 5.0], np.array([0, 1, -1]), 2).tolist()
+        >>> group_shares([3.0, 1.0, 5.0], np.array([[1, 0], [0, 1], [0, 0]])).tolist()
         [0.75, 0.25]
     """
-    known = group >= 0
-    total = np.bincount(group[known], weights=np.asarray(exposed, float)[known], minlength=n_groups)
-    return total / total.sum() if total.sum() else np.full(n_groups, np.nan)
+    total = np.asarray(np.asarray(exposed, float) @ membership, np.float64)
+    return total / total.sum() if total.sum() else np.full(len(total), np.nan)
 
 
 def disparity(shown: npt.ArrayLike, due: npt.ArrayLike) -> float:

@@ -11,14 +11,12 @@ from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import scipy.sparse as sp
 
-from evaluation.metrics.lists import Hits, Ints, Values
+from evaluation.metrics.lists import Hits, Ints, Matrix, Values
 from recsys.errors import DataError
 from recsys.rerank.calibration import SMOOTHING
 
-Matrix = npt.NDArray[np.floating] | sp.csr_array
 BLOCK_CELLS = 2**24
 """Users × dimensions that are held at once."""
 

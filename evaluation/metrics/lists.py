@@ -6,12 +6,15 @@ from collections.abc import Sequence
 
 import numpy as np
 import numpy.typing as npt
+import scipy.sparse as sp
 
 from recsys.errors import ConfigError, DataError
 
 Ints = npt.NDArray[np.int64]
 Hits = npt.NDArray[np.bool_]
 Values = npt.NDArray[np.float64]
+Matrix = npt.NDArray[np.floating] | sp.csr_array
+"""A feature block's values, one row an item."""
 
 TABLE_CELLS = 2**22
 """Users × items that are looked up at once: a table of bytes that stays near the processor."""

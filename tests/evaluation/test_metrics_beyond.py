@@ -15,7 +15,7 @@ from sklearn.metrics.pairwise import cosine_distances, cosine_similarity
 from evaluation import metrics
 from evaluation.metrics import diversity
 from recsys.data import FeatureBlock
-from recsys.errors import DataError
+from recsys.errors import ConfigError, DataError
 from recsys.rerank.calibration import calibrated
 
 N_ITEMS = 12
@@ -87,14 +87,14 @@ def test_entropy_is_scipys() -> None:
 
 
 def test_groups_that_get_less_than_their_due() -> None:
-    group = np.array([0, 0, 1, -1])
-    shown = metrics.group_shares([6.0, 2.0, 2.0, 90.0], group, 3)
-    due = metrics.group_shares(np.ones(4), group, 3)
+    group = np.array([[1, 0, 0], [1, 0, 0], [0, 1, 0], [0, 0, 0]])
+    shown = metrics.group_shares([6.0, 2.0, 2.0, 90.0], group)
+    due = metrics.group_shares(np.ones(4), sp.csr_array(group))
     np.testing.assert_allclose(shown, [0.8, 0.2, 0])
     np.testing.assert_allclose(due, [2 / 3, 1 / 3, 0])
     assert metrics.disparity(shown, due) == pytest.approx(0.8 - 2 / 3)
     assert metrics.disparity([1, 0], [0, 1]) == 1.0
-    assert np.isnan(metrics.group_shares([0.0, 0.0, 0.0, 1.0], group, 3)).all()
+    assert np.isnan(metrics.group_shares([0.0, 0.0, 0.0, 1.0], group)).all()
 
 
 def test_the_mix_of_presentations() -> None:
@@ -251,6 +251,64 @@ def test_calibrated_lists_are_called_calibrated() -> None:
 
     after, before = divergence(place), divergence(np.tile(np.arange(6), (40, 1)))
     assert after.mean() < 0.5 * before.mean()
+
+
+# All of them at once.
+
+
+def test_the_description_is_each_measure_alone(lists: np.ndarray, vectors: np.ndarray, history: sp.csr_array) -> None:
+    style = FeatureBlock.one_hot("style", ["a", "b", "", "c"] * 3).values
+    user, item = np.array([0, 0, 3]), np.array([1, 5, 2])
+    frame = metrics.describe_lists(
+        lists, history, spaces={"gram": vectors}, groups={"style": style}, ks=(2, 4), relevant=(user, item)
+    ).set_index(["measure", "of", "k"])
+    top, popular = lists[:, :2], metrics.popularity(history)
+    hits = metrics.hit_matrix(top, user, item, N_ITEMS)
+    target, shown = metrics.history_shares(history, style), metrics.list_shares(top, style)
+    exposed = metrics.exposure(top, N_ITEMS)
+    of_users = {
+        ("novelty", "", 2): metrics.novelty(top, popular, 20),
+        ("arp", "", 2): metrics.average_popularity(top, popular),
+        ("intra_list_distance", "gram", 2): metrics.intra_list_distance(top, vectors),
+        ("unexpectedness", "gram", 2): metrics.unexpectedness(top, history, vectors),
+        ("serendipity", "gram", 2): metrics.serendipity(top, hits, np.bincount(user, minlength=20), history, vectors),
+        ("calibration", "style", 2): metrics.calibration(target, shown),
+    }
+    of_all = {
+        ("coverage", "", 2): metrics.coverage(top, N_ITEMS),
+        ("gini", "", 2): metrics.gini(exposed),
+        ("entropy", "", 2): metrics.entropy(exposed),
+        ("personalisation", "", 2): metrics.personalisation(top, N_ITEMS),
+        ("popularity_lift", "", 2): metrics.popularity_lift(
+            metrics.average_popularity(top, popular), metrics.history_popularity(history, popular)
+        ),
+        ("disparity", "style", 2): metrics.disparity(
+            metrics.group_shares(exposed, style), metrics.group_shares(np.ones(N_ITEMS), style)
+        ),
+    }
+    assert set(frame.index) == {(m, of, k) for m, of, _ in {*of_users, *of_all} for k in (2, 4)}
+    for key, values in of_users.items():
+        assert frame.loc[key, "value"] == pytest.approx(np.nanmean(values), rel=1e-12), key
+        assert frame.loc[key, "n_users"] == (~np.isnan(values)).sum(), key
+        assert frame.loc[key, "n_without"] == np.isnan(values).sum(), key
+    n_lists = sum(bool(real(row)) for row in top)
+    for key, value in of_all.items():
+        assert frame.loc[key, "value"] == pytest.approx(value, rel=1e-12), key
+        assert (frame.loc[key, "n_users"], frame.loc[key, "n_without"]) == (n_lists, 20 - n_lists), key
+    assert set(metrics.BEYOND) | {"coverage"} == set(frame.index.get_level_values("measure"))
+
+
+def test_a_description_needs_lists_as_long_as_k_and_a_row_of_history_each(
+    lists: np.ndarray, history: sp.csr_array
+) -> None:
+    with pytest.raises(ConfigError, match="k must be <= 4, the ranks of the lists, got 5"):
+        metrics.describe_lists(lists, history, ks=(2, 5))
+    with pytest.raises(DataError, match=r"history must have 19 rows, one a list, got 20"):
+        metrics.describe_lists(lists[1:], history, ks=(2,))
+    with pytest.raises(DataError, match="gram has 11 rows, history has 12 items"):
+        metrics.describe_lists(lists, history, spaces={"gram": np.ones((11, 2))}, ks=(2,))
+    with pytest.raises(DataError, match="more than once"):
+        metrics.describe_lists(np.zeros((20, 2), dtype=np.int64), history, ks=(2,))
 
 
 def test_empty_lists_have_no_value(vectors: np.ndarray) -> None:
