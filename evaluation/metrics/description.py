@@ -14,6 +14,8 @@ from evaluation.metrics.lists import Ints, Matrix, Values, check_k, check_lists,
 from evaluation.metrics.measures import BEYOND, SHARES
 from recsys.errors import ConfigError, DataError
 
+BLOCK_CELLS = 2**22
+"""Users × groups whose shares are held at once."""
 COLUMNS = ("measure", "of", "k", "value", "denominator", "n_users", "n_without")
 
 
@@ -99,10 +101,17 @@ class _About:
             if self.relevant is not None:
                 yield "serendipity", name, self._serendipity(items, *self.relevant, vectors)
         for name, membership in self.groups.items():
-            target = diversity.history_shares(self.history, membership)
-            yield "calibration", name, diversity.calibration(target, diversity.list_shares(items, membership))
+            yield "calibration", name, self._calibration(items, membership)
             due = catalogue.group_shares(np.ones(n_items), membership)
             yield "disparity", name, catalogue.disparity(catalogue.group_shares(exposed, membership), due)
+
+    def _calibration(self, items: Ints, membership: Matrix) -> Values:
+        found, step = np.empty(len(items)), max(1, BLOCK_CELLS // membership.shape[1])
+        for start in range(0, len(items), step):  # shares are dense, and there may be many sellers
+            part = slice(start, start + step)
+            target = diversity.history_shares(self.history[part], membership)
+            found[part] = diversity.calibration(target, diversity.list_shares(items[part], membership))
+        return found
 
     def _serendipity(self, items: Ints, user: Ints, item: Ints, vectors: Matrix) -> Values:
         hits = hit_matrix(items, user, item, self.history.shape[1])

@@ -13,7 +13,7 @@ from scipy.stats import entropy as scipy_entropy
 from sklearn.metrics.pairwise import cosine_distances, cosine_similarity
 
 from evaluation import metrics
-from evaluation.metrics import diversity
+from evaluation.metrics import description, diversity
 from recsys.data import FeatureBlock
 from recsys.errors import ConfigError, DataError
 from recsys.rerank.calibration import calibrated
@@ -256,7 +256,11 @@ def test_calibrated_lists_are_called_calibrated() -> None:
 # All of them at once.
 
 
-def test_the_description_is_each_measure_alone(lists: np.ndarray, vectors: np.ndarray, history: sp.csr_array) -> None:
+@pytest.mark.parametrize("block", [1, 10, 2**22])
+def test_the_description_is_each_measure_alone(
+    lists: np.ndarray, vectors: np.ndarray, history: sp.csr_array, block: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(description, "BLOCK_CELLS", block)
     style = FeatureBlock.one_hot("style", ["a", "b", "", "c"] * 3).values
     user, item = np.array([0, 0, 3]), np.array([1, 5, 2])
     frame = metrics.describe_lists(
