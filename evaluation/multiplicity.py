@@ -70,5 +70,5 @@ def check_adjustment(name: str) -> None:
 def _checked(p_values: npt.ArrayLike) -> Values:
     p = np.asarray(p_values, dtype=np.float64)
     if not ((p >= 0) & (p <= 1)).all():
-        raise DataError(f"p-values must lie in [0, 1], got {p_values}")
+        raise DataError(f"p-values must lie in [0, 1], got {p.tolist()}")
     return p

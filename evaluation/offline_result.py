@@ -2,92 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
-from evaluation.bootstrap import bca_interval, sign_flip_p
-from evaluation.metrics import METRICS, SHARES
-from evaluation.multiplicity import holm
+from evaluation.comparison import difference_rows, metric_rows, share_rows
+from evaluation.multiplicity import check_adjustment
+from evaluation.offline_values import ModelKey, SegmentResult, UserValues
 from recsys.errors import ConfigError, DataError, unknown_name
 
-Ints = npt.NDArray[np.int64]
-UserValues = npt.NDArray[np.float32]
-Shares = Mapping[tuple[str, int], float]
+__all__ = ["ModelKey", "OfflineResult", "SegmentResult", "UserValues"]
+
 
 NOTES = (
     "Warm: items bought before the split, ranked among themselves; cold: items nobody had bought before it, "
     "ranked among themselves. Purely collaborative models know nothing of cold items.",
     "Users without a relevant item in a segment are counted and shown, not averaged.",
     "Intervals: 95 % bootstrap over users (bias-corrected and accelerated), one comparison at a time. "
-    "p: two-sided paired randomisation test against the baseline; adjusted by Holm over the models of one "
-    "segment, metric and k.",
+    "p: two-sided paired randomisation test against the baseline; p_adjusted allows for the number of models "
+    "of one segment, metric and k (holm: the chance of any false positive; bh: their expected share).",
     "The baseline is the best model without style on these same users. Its luck counts in its favour, so an "
     "advantage over it is understated rather than overstated; a disadvantage may look larger than it is.",
 )
 UNDECIDED = 0.5
 """From this share of undecided lists on, a note says so."""
-ROUNDING = 1e-7
-"""Values of users are float32; an end of an interval this near to 0 is 0."""
-
-
-@dataclass(frozen=True, order=True)
-class ModelKey:
-    """A model and the features it was fitted with.
-
-    Example:
-        >>> ModelKey.of("hybrid / original")
-        ModelKey(model='hybrid', features='original')
-        >>> str(ModelKey.of("als"))
-        'als / none'
-    """
-
-    model: str
-    features: str = "none"
-
-    @classmethod
-    def of(cls, key: ModelKey | str) -> ModelKey:
-        """From its text, or as it is."""
-        if isinstance(key, ModelKey):
-            return key
-        model, slash, features = key.partition(" / ")
-        return cls(model, features) if slash else cls(model)
-
-    def __str__(self) -> str:
-        return f"{self.model} / {self.features}"
-
-
-@dataclass(frozen=True, eq=False)
-class SegmentResult:
-    """Values of one segment of the items.
-
-    Attributes:
-        users: (n_users,) indices of the users that are averaged.
-        columns: (metric, k) of each column of ``values``.
-        values: Model → (n_users, n_columns) float32.
-        resampled: Model → (resamples, n_columns) bootstrap means; all models share the resamples.
-        shares: Model → (share, k) → what its lists look like together; see `evaluation.metrics.SHARES`.
-        n_candidates: Items that could be listed.
-        n_relevant_items: Distinct items that are relevant to anyone.
-        n_without: Users of the test without a relevant item here.
-    """
-
-    users: Ints
-    columns: tuple[tuple[str, int], ...]
-    values: Mapping[ModelKey, UserValues]
-    resampled: Mapping[ModelKey, npt.NDArray[np.float64]]
-    shares: Mapping[ModelKey, Shares]
-    n_candidates: int
-    n_relevant_items: int
-    n_without: int
-
-    @property
-    def n_users(self) -> int:
-        """Users that are averaged."""
-        return len(self.users)
 
 
 @dataclass(frozen=True, eq=False)
@@ -96,15 +36,19 @@ class OfflineResult:
 
     Attributes:
         segments: Name → values; a segment in which nobody has a relevant item has no values.
+        groups: ``name: label`` → values of a group of users or items, at the largest k.
         ks: List lengths.
         resamples: Of the bootstrap and of the randomisation test.
         seed: Of both.
+        n_outside: Relevant (user, item) pairs whose item is no candidate.
     """
 
     segments: Mapping[str, SegmentResult]
+    groups: Mapping[str, SegmentResult]
     ks: tuple[int, ...]
     resamples: int
     seed: int
+    n_outside: int = 0
 
     def user_values(self, key: ModelKey | str, metric: str, k: int, segment: str = "all") -> UserValues:
         """(n_users,) values of one metric, for the ``users`` of the segment.
@@ -141,19 +85,40 @@ class OfflineResult:
             for name, part in self.segments.items()
             for key in part.values
             if part.n_users
-            for row in (*_metric_rows(name, part, key), *_share_rows(name, part, key))
+            for row in (*metric_rows(name, part, key), *share_rows(name, part, key))
         ]
 
-    def compare(self, baseline: ModelKey | str, among: Iterable[ModelKey | str] | None = None) -> list[dict[str, Any]]:
+    def group_rows(self) -> list[dict[str, Any]]:
+        """`rows` of the groups of users and items; the segment is ``name: label``."""
+        return [
+            row for name, part in self.groups.items() for key in part.values for row in metric_rows(name, part, key)
+        ]
+
+    def compare(
+        self,
+        baseline: ModelKey | str,
+        among: Iterable[ModelKey | str] | None = None,
+        *,
+        adjust: str = "holm",
+        groups: bool = False,
+    ) -> list[dict[str, Any]]:
         """Paired differences of every model (or those ``among`` them) to ``baseline``, user by user.
 
-        ``difference`` is the mean of model minus baseline with its bootstrap interval; ``p_value`` is from paired
-        randomisation, ``p_adjusted`` Holm's over the models of one segment, metric and k; ``n_better`` and
-        ``n_worse`` count users.
+        ``difference`` is the mean of model minus baseline with its bootstrap interval; ``relative`` divides it by the
+        baseline's mean; ``effect_size`` by the standard deviation of the users' differences (Cohen's d_z: 0.2 is
+        called small); ``p_value`` is from paired randomisation, ``p_adjusted`` for the number of models of one
+        segment, metric and k; ``n_better`` and ``n_worse`` count users.
+
+        Args:
+            baseline: What is subtracted.
+            among: The models; None: all.
+            adjust: ``holm`` (any false positive) or ``bh`` (their share); see `evaluation.multiplicity`.
+            groups: Within groups of users and items instead of segments.
 
         Raises:
-            ConfigError: A model was not evaluated.
+            ConfigError: A model was not evaluated, or ``adjust`` is unknown.
         """
+        check_adjustment(adjust)
         known = next(iter(self.segments.values())).values
         key = ModelKey.of(baseline)
         others = [ModelKey.of(other) for other in (known if among is None else among)]
@@ -162,14 +127,18 @@ class OfflineResult:
         pairs = [(other, key) for other in dict.fromkeys(others) if other != key]
         return [
             row
-            for name, part in self.segments.items()
+            for name, part in (self.groups if groups else self.segments).items()
             if part.n_users and pairs
-            for row in _comparisons(name, part, pairs, self.resamples, self.seed)
+            for row in difference_rows(name, part, pairs, resamples=self.resamples, seed=self.seed, adjust=adjust)
         ]
 
     def notes(self) -> list[str]:
         """How to read the numbers, and what they warn of."""
         found = [note for name, part in self.segments.items() for note in _warnings(name, part, max(self.ks))]
+        if self.n_outside:
+            found.append(
+                f"{self.n_outside} choices of the test are of items that are no candidates; nobody can hit them."
+            )
         return [*NOTES, *found]
 
     def counts(self) -> dict[str, dict[str, int]]:
@@ -184,14 +153,15 @@ class OfflineResult:
             for name, part in self.segments.items()
         }
 
-    def to_json(self, baseline: ModelKey | str) -> dict[str, Any]:
-        """For ``metrics.json``."""
+    def to_json(self, baseline: ModelKey | str, *, adjust: str = "holm") -> dict[str, Any]:
+        """For ``metrics.json``; ``baseline`` and ``adjust`` as of `compare`."""
         return {
             "ks": list(self.ks),
             "baseline": str(ModelKey.of(baseline)),
             "segments": self.counts(),
             "rows": self.rows(),
-            "comparisons": self.compare(baseline),
+            "groups": self.group_rows(),
+            "comparisons": self.compare(baseline, adjust=adjust),
             "notes": self.notes(),
         }
 
@@ -202,64 +172,6 @@ def _look_up(kind: str, name: Any, known: Mapping[Any, Any]) -> Any:
     return known[name]
 
 
-def _metric_rows(segment: str, part: SegmentResult, key: ModelKey) -> list[dict[str, Any]]:
-    values = part.values[key]
-    low, high = bca_interval(values, part.resampled[key])
-    return [
-        _about(segment, key, metric, k)
-        | {"value": float(value), "low": float(lo), "high": float(hi), "n_users": part.n_users}
-        | {"denominator": METRICS[metric].denominator}
-        for (metric, k), value, lo, hi in zip(
-            part.columns, values.mean(axis=0, dtype=np.float64), low, high, strict=True
-        )
-    ]
-
-
-def _share_rows(segment: str, part: SegmentResult, key: ModelKey) -> list[dict[str, Any]]:
-    return [
-        _about(segment, key, name, k)
-        | {"value": share, "low": None, "high": None, "n_users": part.n_users}
-        | {"denominator": SHARES[name].denominator}
-        for (name, k), share in part.shares[key].items()
-    ]
-
-
-def _about(segment: str, key: ModelKey, metric: str, k: int) -> dict[str, Any]:
-    return {"model": key.model, "features": key.features, "segment": segment, "metric": metric, "k": k}
-
-
-def _comparisons(
-    segment: str, part: SegmentResult, pairs: Sequence[tuple[ModelKey, ModelKey]], resamples: int, seed: int
-) -> list[dict[str, Any]]:
-    """One row a (model, baseline), metric and k; the pairs are one family."""
-    rows = [row for key, baseline in pairs for row in _differences(segment, part, key, baseline)]
-    stacked = np.concatenate([part.values[key] - part.values[baseline] for key, baseline in pairs], axis=1)
-    p_values = sign_flip_p(stacked, resamples=resamples, seed=seed).reshape(len(pairs), -1)
-    adjusted = holm(p_values)
-    for row, p, p_holm in zip(rows, p_values.ravel(), adjusted.ravel(), strict=True):
-        row |= {"p_value": float(p), "p_adjusted": float(p_holm)}
-    return rows
-
-
-def _differences(segment: str, part: SegmentResult, key: ModelKey, baseline: ModelKey) -> list[dict[str, Any]]:
-    difference = part.values[key] - part.values[baseline]
-    ends = bca_interval(difference, part.resampled[key] - part.resampled[baseline], floor=-1.0)
-    low, high = (np.where(np.abs(end) < ROUNDING, 0.0, end) for end in ends)
-    better, worse = (difference > 0).sum(axis=0), (difference < 0).sum(axis=0)
-    means = difference.mean(axis=0, dtype=np.float64)
-    return [
-        _about(segment, key, metric, k)
-        | {
-            "baseline": str(baseline),
-            "difference": float(means[j]),
-            "low": float(low[j]),
-            "high": float(high[j]),
-        }
-        | {"n_users": part.n_users, "n_better": int(better[j]), "n_worse": int(worse[j])}
-        for j, (metric, k) in enumerate(part.columns)
-    ]
-
-
 def _warnings(segment: str, part: SegmentResult, k: int) -> list[str]:
     if not part.n_users:
         return [f"Nobody in the test has a relevant item among the {part.n_candidates} {segment} candidates."]
@@ -268,6 +180,12 @@ def _warnings(segment: str, part: SegmentResult, k: int) -> list[str]:
         notes.append(
             f"{part.n_relevant_items} of {part.n_candidates} cold candidates were bought after the split; the "
             "nearer that is to all of them, the more being cold gives the answer away among all items."
+        )
+    missing = [f"{n} for {key}" for key, n in part.n_empty.items() if n]
+    if missing:
+        notes.append(
+            f"Among {segment} items, lists are empty for some of the {part.n_users} users: {', '.join(missing)}. They "
+            "count as users without a hit."
         )
     vague = [str(key) for key, shares in part.shares.items() if shares["undecided", k] >= UNDECIDED]
     if vague:

@@ -2,23 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from functools import cached_property
+from itertools import pairwise
 from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from evaluation.split_checks import leaks, refuse_empty, sizes, usable
 from recsys.data.interactions import Interactions, require_times
+from recsys.data.weighting import as_float32
 from recsys.errors import ConfigError, DataError
 
-POOL_NOTE = (
-    "The candidates are the whole catalogue. If it was itself drawn from what was bought later, an item "
-    "that nobody had bought before the split is known to be bought after it, which gives the answer away; "
-    "judge warm and cold items apart."
-)
 Mask = npt.NDArray[np.bool_]
+Strata = Mapping[str, str]
 
 
 @dataclass(frozen=True)
@@ -28,13 +28,16 @@ class SplitConfig:
     Attributes:
         kind: ``time``: everything after a moment is test; rows at that very moment are train, all of them.
             ``leave-last``: each user's last ``n`` rows; users with no more than ``n`` stay in train whole.
-            ``user``: a share of users loses the later half of their rows.
+            ``user``: a share of users is held out whole (strong generalisation): the earlier half of their rows is
+            folded in once models are trained, the later half is test; users with one row stay in train.
             ``item-cold``: a share of items is held out whole.
+            ``random``: a share of the rows, whenever they were; compares with papers, and learns from the future.
             ``none``: no test.
             Rows of one moment are ordered by user and item, so the same log gives the same split.
         quantile: ``time``: share of rows that are train, in (0, 1).
         n: ``leave-last``: rows a user, >= 1.
-        share: ``user`` and ``item-cold``: share held out, in (0, 1).
+        share: ``user``, ``item-cold`` and ``random``: share held out, in (0, 1).
+        stratify: ``item-cold`` and ``random``: catalogue column of whose every value the same share is held out.
         exclude_seen: Leave out of test what the user already had in train, as recommenders leave it out of
             lists. False where repeat purchases are to be recommended and counted.
         seed: Of what is drawn.
@@ -45,10 +48,11 @@ class SplitConfig:
         recsys.errors.ConfigError: split.quantile must be between 0 and 1, got 80; 0.8 is usual
     """
 
-    kind: Literal["time", "leave-last", "user", "item-cold", "none"] = "time"
+    kind: Literal["time", "leave-last", "user", "item-cold", "random", "none"] = "time"
     quantile: float = 0.8
     n: int = 1
     share: float = 0.2
+    stratify: str = ""
     exclude_seen: bool = True
     seed: int = 0
 
@@ -59,6 +63,10 @@ class SplitConfig:
                 raise ConfigError(f"split.{name} must be between 0 and 1, got {value}; {usual} is usual")
         if self.n < 1:
             raise ConfigError(f"split.n must be >= 1, got {self.n}; 1 holds out each user's last row")
+        if self.stratify and self.kind not in OF_ITEMS:
+            raise ConfigError(
+                f"split.stratify needs kind item-cold or random, got kind {self.kind!r}; leave stratify out"
+            )
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,20 +75,37 @@ class Split:
 
     Attributes:
         train: What models learn from.
-        test: What judges them: rows of positive weight, of users that train knows.
+        test: What judges them: rows of positive weight, of users that ``known`` knows.
+        fold_in: ``user`` only, else empty: what is known of held-out users when lists are made for them.
+        later_items: (m,) ids of all items held out, rows that cannot judge included.
         about: Sizes, dates, what was dropped, and the checks made; plain values, for people and JSON.
     """
 
     train: Interactions
     test: Interactions
+    fold_in: Interactions
+    later_items: npt.NDArray[Any]
     about: dict[str, Any]
 
+    @cached_property
+    def known(self) -> Interactions:
+        """Train and what is folded in, in order: what is known when lists are made."""
+        if not len(self.fold_in):
+            return self.train
+        return _with(self.train, _in_order(pd.concat([self.train.frame, self.fold_in.frame])))
 
-def split(interactions: Interactions, config: SplitConfig) -> Split:
+
+def split(interactions: Interactions, config: SplitConfig, *, strata: Strata | None = None) -> Split:
     """Split as configured.
 
+    Args:
+        interactions: The log.
+        config: How.
+        strata: Item id (``user``: user id) → stratum; the same share of every stratum is drawn.
+
     Raises:
-        DataError: Timestamps are needed and missing, or a side is left empty.
+        ConfigError: ``strata`` for a kind that draws nothing, or missing where ``stratify`` asks for them.
+        DataError: Timestamps are needed and missing, an id has no stratum, or a side is left empty.
 
     Example:
         >>> days = pd.date_range("2024-01-01", periods=5).astype(str)
@@ -93,14 +118,85 @@ def split(interactions: Interactions, config: SplitConfig) -> Split:
     """
     if config.kind in NEED_TIMES:
         require_times(interactions, f"split.kind = {config.kind!r}")
+    _check_strata(config, strata)
     frame = _in_order(interactions.frame)
-    is_test = np.asarray(KINDS[config.kind](frame, config), dtype=bool)
-    train, held = frame[~is_test], frame[is_test]
-    kept, dropped = _usable(train, held, config)
+    is_test, is_fold_in = KINDS[config.kind](frame, config, strata)
+    return _divided(interactions, frame, is_test, is_fold_in, config)
+
+
+def rolling(interactions: Interactions, config: SplitConfig, folds: int) -> tuple[Split, ...]:
+    """Time folds that follow each other: each trains on everything before its window and is judged by the window.
+
+    What comes after ``config.quantile`` of the rows is divided into ``folds`` windows of equally many rows (rows of
+    one moment stay together). Numbers that differ from fold to fold say what the luck of one period does.
+
+    Args:
+        interactions: The log.
+        config: Of kind ``time``.
+        folds: How many, >= 1.
+
+    Raises:
+        ConfigError: Another kind, or ``folds`` is below 1.
+        DataError: A fold is left empty.
+
+    Example:
+        >>> days = pd.date_range("2024-01-01", periods=6).astype(str)
+        >>> log = pd.DataFrame({"user_id": "u", "item_id": list("abcdef"), "timestamp": days})
+        >>> parts = rolling(Interactions.from_frame(log), SplitConfig(quantile=0.3), 2)
+        >>> [(list(p.train.frame["item_id"]), list(p.test.frame["item_id"])) for p in parts]
+        [(['a', 'b'], ['c', 'd']), (['a', 'b', 'c', 'd'], ['e', 'f'])]
+    """
+    if config.kind != "time" or folds < 1:
+        raise ConfigError(f"rolling folds need split.kind time and folds >= 1, got {config.kind!r} and {folds}")
+    require_times(interactions, "rolling folds")
+    frame = _in_order(interactions.frame)
+    shares = np.linspace(config.quantile, 1, folds + 1)
+    cuts = [frame["timestamp"].quantile(share, interpolation="lower") for share in shares]
+    found = []
+    for number, (start, end) in enumerate(pairwise(cuts), 1):
+        part = frame[frame["timestamp"] <= end]
+        try:
+            fold = _divided(interactions, part, np.asarray(part["timestamp"] > start), None, config)
+        except DataError as error:
+            raise DataError(f"fold {number} of {folds}: {error}; take fewer folds") from error
+        found.append(replace(fold, about=fold.about | {"fold": number, "folds": folds}))
+    return tuple(found)
+
+
+def thinned(interactions: Interactions, fraction: float, *, seed: int) -> Interactions:
+    """A random share of the rows as evidence; the others keep their place with weight 0, so ids stay the same.
+
+    With one seed, smaller shares are part of larger ones: steps of a learning curve.
+
+    Args:
+        interactions: What models would learn from.
+        fraction: In (0, 1].
+        seed: Of the draw.
+
+    Raises:
+        ConfigError: ``fraction`` lies outside.
+    """
+    if not 0 < fraction <= 1:
+        raise ConfigError(f"a training fraction must be in (0, 1], got {fraction}")
+    frame = _in_order(interactions.frame)
+    rank = np.random.default_rng(seed).permutation(len(frame))
+    weight = frame["weight"].to_numpy(dtype=np.float64) * (rank < round(fraction * len(frame)))
+    return _with(interactions, frame.assign(weight=as_float32(weight)))
+
+
+def _divided(
+    interactions: Interactions, frame: pd.DataFrame, is_test: Mask, is_fold_in: Mask | None, config: SplitConfig
+) -> Split:
+    fold = np.zeros(len(frame), dtype=bool) if is_fold_in is None else is_fold_in
+    train, fold_in, held = frame[~is_test & ~fold], frame[fold], frame[is_test]
+    known = frame[~is_test]
+    kept, dropped = usable(known, held, exclude_seen=config.exclude_seen)
     if config.kind != "none":
-        _refuse_empty(train, held, kept, dropped)
-    about = _sizes(config, train, kept) | dropped | _checks(train, kept) | {"candidates": POOL_NOTE}
-    return Split(_with(interactions, train), _with(interactions, kept), about)
+        refuse_empty(train, held, kept, dropped)
+    about = {"kind": config.kind} | sizes(train, fold_in, kept) | dropped | leaks(train, known, kept)
+    later = np.asarray(held["item_id"].unique(), dtype=object)
+    train_side, test_side, fold_in_side = (_with(interactions, part) for part in (train, kept, fold_in))
+    return Split(train_side, test_side, fold_in_side, later, about)
 
 
 def _in_order(frame: pd.DataFrame) -> pd.DataFrame:
@@ -111,37 +207,58 @@ def _in_order(frame: pd.DataFrame) -> pd.DataFrame:
     return frame.sort_values(["timestamp", "user_id", "item_id"], kind="stable")
 
 
-def _by_time(frame: pd.DataFrame, config: SplitConfig) -> Mask:
+Sides = tuple[Mask, Mask | None]
+"""Which rows are test, and which are folded in."""
+
+
+def _by_time(frame: pd.DataFrame, config: SplitConfig, strata: Strata | None) -> Sides:
     last = frame["timestamp"].quantile(config.quantile, interpolation="lower")
-    return np.asarray(frame["timestamp"] > last)
+    return np.asarray(frame["timestamp"] > last), None
 
 
-def _leave_last(frame: pd.DataFrame, config: SplitConfig) -> Mask:
+def _leave_last(frame: pd.DataFrame, config: SplitConfig, strata: Strata | None) -> Sides:
     from_the_end, size = _from_the_end(frame)
-    return (from_the_end < config.n) & (size > config.n)
+    return (from_the_end < config.n) & (size > config.n), None
 
 
-def _by_user(frame: pd.DataFrame, config: SplitConfig) -> Mask:
+def _by_user(frame: pd.DataFrame, config: SplitConfig, strata: Strata | None) -> Sides:
     from_the_end, size = _from_the_end(frame)
-    return _drawn(frame["user_id"], config) & (from_the_end < size // 2)
+    held = _drawn(frame["user_id"], config, strata) & (size > 1)
+    later = from_the_end < size // 2
+    return held & later, held & ~later
 
 
-def _item_cold(frame: pd.DataFrame, config: SplitConfig) -> Mask:
-    return _drawn(frame["item_id"], config)
+def _item_cold(frame: pd.DataFrame, config: SplitConfig, strata: Strata | None) -> Sides:
+    return _drawn(frame["item_id"], config, strata), None
 
 
-def _nothing(frame: pd.DataFrame, config: SplitConfig) -> Mask:
-    return np.zeros(len(frame), dtype=bool)
+def _at_random(frame: pd.DataFrame, config: SplitConfig, strata: Strata | None) -> Sides:
+    label = None if strata is None else _labels(frame["item_id"].to_numpy(dtype=object), strata)
+    return _share_of_each(len(frame), label, config), None
 
 
-KINDS: dict[str, Callable[[pd.DataFrame, SplitConfig], Mask]] = {
+def _nothing(frame: pd.DataFrame, config: SplitConfig, strata: Strata | None) -> Sides:
+    return np.zeros(len(frame), dtype=bool), None
+
+
+KINDS: dict[str, Callable[[pd.DataFrame, SplitConfig, Strata | None], Sides]] = {
     "time": _by_time,
     "leave-last": _leave_last,
     "user": _by_user,
     "item-cold": _item_cold,
+    "random": _at_random,
     "none": _nothing,
 }
 NEED_TIMES = ("time", "leave-last", "user")
+OF_ITEMS = ("item-cold", "random")
+DRAWN = ("user", *OF_ITEMS)
+
+
+def _check_strata(config: SplitConfig, strata: Strata | None) -> None:
+    if strata is not None and config.kind not in DRAWN:
+        raise ConfigError(f"split.kind = {config.kind!r} draws nothing; strata belong to {', '.join(DRAWN)}")
+    if strata is None and config.stratify:
+        raise ConfigError(f"split.stratify = {config.stratify!r} needs the strata of the items; pass strata=")
 
 
 def _from_the_end(frame: pd.DataFrame) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
@@ -151,90 +268,32 @@ def _from_the_end(frame: pd.DataFrame) -> tuple[npt.NDArray[np.int64], npt.NDArr
     return np.asarray(following, dtype=np.int64), np.asarray(size, dtype=np.int64)
 
 
-def _drawn(ids: pd.Series, config: SplitConfig) -> Mask:
-    """Rows of the ids that are drawn; which ones depends on the seed and the set of ids alone."""
+def _drawn(ids: pd.Series, config: SplitConfig, strata: Strata | None) -> Mask:
+    """Rows of the ids that are drawn; which ones depends on the seed, the set of ids and their strata alone."""
     known = np.sort(ids.unique().astype(object))
-    size = max(1, round(config.share * len(known)))
-    chosen = np.random.default_rng(config.seed).choice(known, size=size, replace=False)
-    return np.asarray(ids.isin(set(chosen)))
+    chosen = _share_of_each(len(known), None if strata is None else _labels(known, strata), config)
+    return np.asarray(ids.isin(set(known[chosen])))
 
 
-def _usable(train: pd.DataFrame, held: pd.DataFrame, config: SplitConfig) -> tuple[pd.DataFrame, dict[str, Any]]:
-    """Test rows that can judge a recommender, and how many cannot, each counted under the first reason."""
-    keys = _pair_keys(pd.concat([train, held]))
-    repeats = np.isin(keys[len(train) :], keys[: len(train)][np.asarray(train["weight"] > 0)])
-    reasons = {
-        "test_rows_of_zero_weight": np.asarray(held["weight"] <= 0),
-        "test_rows_of_unknown_users": ~np.asarray(held["user_id"].isin(set(train["user_id"]))),
-        "test_rows_repeating_train": repeats if config.exclude_seen else np.zeros(len(held), dtype=bool),
-    }
-    bad, dropped = np.zeros(len(held), dtype=bool), {}
-    for name, rows in reasons.items():
-        dropped[name] = int((rows & ~bad).sum())
-        bad |= rows
-    kept = held[~bad]
-    lost = set(held["user_id"]) - set(kept["user_id"])
-    return kept, {
-        **dropped,
-        "test_users_dropped": len(lost),
-        "test_items_dropped": len(set(held["item_id"]) - set(kept["item_id"])),
-        "repeats_are_relevant": not config.exclude_seen,
-    }
+def _labels(ids: npt.NDArray[Any], strata: Strata) -> npt.NDArray[Any]:
+    labels = pd.Series(ids).map(strata)
+    if labels.isna().any():
+        raise DataError(f"{int(labels.isna().sum())} ids have no stratum, first {ids[int(labels.isna().argmax())]!r}")
+    return np.asarray(labels.astype(str), dtype=object)
 
 
-def _pair_keys(frame: pd.DataFrame) -> npt.NDArray[np.int64]:
-    """One integer for each distinct (user, item)."""
-    user, _ = pd.factorize(frame["user_id"])
-    item, items = pd.factorize(frame["item_id"])
-    return np.asarray(user, np.int64) * len(items) + item
-
-
-def _refuse_empty(train: pd.DataFrame, held: pd.DataFrame, kept: pd.DataFrame, dropped: dict[str, Any]) -> None:
-    rows = len(train) + len(held)
-    cure = "choose another quantile, n or share, or bring more data"
-    if train.empty or held.empty:
-        side = "train" if train.empty else "test"
-        raise DataError(f"the split leaves nothing in {side} of {rows} rows; {cure}")
-    if kept.empty:
-        why = ", ".join(f"{v} {k.removeprefix('test_rows_').replace('_', ' ')}" for k, v in dropped.items() if v)
-        raise DataError(f"none of the {len(held)} test rows can judge a recommender ({why}); {cure}")
-
-
-def _sizes(config: SplitConfig, train: pd.DataFrame, test: pd.DataFrame) -> dict[str, Any]:
-    return {
-        "kind": config.kind,
-        "train_rows": len(train),
-        "test_rows": len(test),
-        "train_users": int(train["user_id"].nunique()),
-        "test_users": int(test["user_id"].nunique()),
-        "train_items": int(train["item_id"].nunique()),
-        "test_items": int(test["item_id"].nunique()),
-        "train_first": _day(train["timestamp"].min()),
-        "train_last": _day(train["timestamp"].max()),
-        "test_first": _day(test["timestamp"].min()),
-        "test_last": _day(test["timestamp"].max()),
-    }
-
-
-def _checks(train: pd.DataFrame, test: pd.DataFrame) -> dict[str, Any]:
-    """What could give the answer away: time running backwards, and items known only from the future."""
-    if test.empty:
-        return {}
-    cold = ~test["item_id"].isin(set(train["item_id"]))
-    first = test.groupby("user_id")["timestamp"].min()
-    last = train.groupby("user_id")["timestamp"].max().reindex(first.index)
-    return {
-        "test_after_train": bool(test["timestamp"].min() > train["timestamp"].max()),
-        "users_whose_test_starts_before_their_train_ends": int((first < last).sum()),
-        "users_whose_test_starts_as_their_train_ends": int((first == last).sum()),
-        "cold_share_of_test_rows": float(cold.mean()),
-        "items_only_in_test": int(test.loc[cold, "item_id"].nunique()),
-    }
+def _share_of_each(n: int, label: npt.NDArray[Any] | None, config: SplitConfig) -> Mask:
+    """A share of n, of each label alike; without labels at least one."""
+    shuffled = np.random.default_rng(config.seed).permutation(n)
+    chosen = np.zeros(n, dtype=bool)
+    if label is None:
+        chosen[shuffled[: max(1, round(config.share * n))]] = True
+        return chosen
+    group = pd.Series(label[shuffled])
+    rank, size = group.groupby(group).cumcount().to_numpy(), group.groupby(group).transform("size").to_numpy()
+    chosen[shuffled[rank < np.rint(config.share * size)]] = True
+    return chosen
 
 
 def _with(interactions: Interactions, frame: pd.DataFrame) -> Interactions:
     return replace(interactions, frame=frame.reset_index(drop=True))
-
-
-def _day(time: Any) -> str | None:
-    return None if pd.isna(time) else str(time.date())

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -34,6 +36,7 @@ class TableRanker:
         listed: (n,) item indices, best first within a user.
         score: (n,) float32, higher is better; minus the rank where the table has no score.
         seen: (m,) sorted keys user × n_items + item of what users had in train.
+        about: ``rows`` of the table, ``rows_of_unknown_ids`` that were left out, ``users_with_rows``, and ``users``.
 
     Example:
         >>> from recsys.data import Catalog, Interactions
@@ -51,24 +54,40 @@ class TableRanker:
     listed: Ints
     score: Scores
     seen: Ints
+    about: Mapping[str, int] = field(default_factory=dict)
 
     @classmethod
-    def from_frame(cls, frame: pd.DataFrame, train: Dataset) -> TableRanker:
+    def from_frame(
+        cls,
+        frame: pd.DataFrame,
+        train: Dataset,
+        *,
+        columns: Mapping[str, str] | None = None,
+        on_unknown: Literal["raise", "skip"] = "raise",
+    ) -> TableRanker:
         """From columns user_id, item_id and rank (1 is best) or score; rank decides where both are there.
 
         Args:
-            frame: One row a recommendation, in any order. Equal scores are ranked by a hash of the item
-                id, as in every model.
+            frame: One row a recommendation, in any order; ids are compared as text. Equal scores are ranked by a hash
+                of the item id, as in every model.
             train: What the other models were fitted on.
+            columns: Our column name → theirs, such as ``{"user_id": "user", "score": "prediction"}``.
+            on_unknown: ``skip`` leaves out rows of users and items that ``train`` does not know, and counts them.
 
         Raises:
-            DataError: A column is missing, a value is not finite, an item is twice in a list, or two items of a list
-                have one rank.
-            UnknownIdError: A user or item that ``train`` does not know.
+            DataError: A column is missing, a value is not finite, an item is twice in a list, two items of a list
+                have one rank, or no row is of known ids.
+            UnknownIdError: A user or item that ``train`` does not know, where that is refused.
         """
-        value = _value(frame)
-        user = train.users.encode(frame["user_id"].to_numpy(dtype=object))
-        item = train.items.encode(frame["item_id"].to_numpy(dtype=object))
+        frame = _renamed(frame, columns)
+        value, n_rows = _value(frame), len(frame)
+        if on_unknown == "skip":
+            known = (_positions(train.users, frame, "user_id") >= 0) & (_positions(train.items, frame, "item_id") >= 0)
+            if not known.any():
+                raise DataError(f"none of {n_rows} recommendations is of a known user and item; are ids as in train?")
+            frame, value = frame[known], value[known]
+        user = train.users.encode(_text(frame, "user_id"))
+        item = train.items.encode(_text(frame, "item_id"))
         order = np.lexsort((np.argsort(hash_order(train.items))[item], -value, user))
         user, item, value = user[order], item[order], value[order]
         _refuse_repeats(user * np.int64(len(train.items)) + item, frame, order)
@@ -79,7 +98,9 @@ class TableRanker:
         matrix = train.matrix.tocoo()
         had = matrix.data > 0
         keys = matrix.row[had].astype(np.int64) * len(train.items) + matrix.col[had]
-        return cls(train.users, train.items, ends, item, value.astype(np.float32), np.sort(keys))
+        about = {"rows": n_rows, "rows_of_unknown_ids": n_rows - len(user)}
+        about |= {"users_with_rows": int((counts > 0).sum()), "users": len(train.users)}
+        return cls(train.users, train.items, ends, item, value.astype(np.float32), np.sort(keys), about)
 
     def top_items(
         self, user_idx: Ints, *, k: int, exclude_seen: bool = True, allowed: Mask | None = None
@@ -100,6 +121,23 @@ class TableRanker:
         lists, scores = np.full((len(user_idx), k), -1, np.int64), np.full((len(user_idx), k), -np.inf, np.float32)
         lists[row, rank], scores[row, rank] = item, self.score[place]
         return lists, scores
+
+
+def _renamed(frame: pd.DataFrame, columns: Mapping[str, str] | None) -> pd.DataFrame:
+    missing = [theirs for theirs in (columns or {}).values() if theirs not in frame]
+    if missing:
+        raise DataError(
+            f"recommendations have no column {missing[0]!r}; there are {', '.join(map(str, frame.columns))}"
+        )
+    return frame.rename(columns={theirs: ours for ours, theirs in (columns or {}).items()})
+
+
+def _text(frame: pd.DataFrame, column: str) -> npt.NDArray[np.object_]:
+    return frame[column].astype(str).to_numpy(dtype=object)
+
+
+def _positions(ids: IdMap, frame: pd.DataFrame, column: str) -> Ints:
+    return ids.positions(_text(frame, column))
 
 
 def _value(frame: pd.DataFrame) -> npt.NDArray[np.float64]:

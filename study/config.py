@@ -8,8 +8,9 @@ import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
+from evaluation.metrics import METRICS, RANKING
 from evaluation.simulate import ABConfig
 from evaluation.splits import SplitConfig
 from recsys.config import from_mapping
@@ -101,13 +102,29 @@ class EvaluationConfig:
 
     Attributes:
         k: List lengths.
+        metrics: Names of what is measured; see `evaluation.metrics.RANKING`.
         resamples: Bootstrap resamples of users.
+        groups: By what the comparison is broken down: ``history`` of users, ``popularity``, ``price`` and ``style`` of
+            items, and columns of the catalogue such as ``category``.
+        adjust: How p-values allow for the number of models: ``holm`` or ``bh``.
+        available_from: Catalogue column with the day from which an item could be shown; "" lets lists hold every item.
+        as_of: Items are candidates that could be shown by the end of train (``train-end``) or of test (``test-end``).
     """
 
     k: tuple[int, ...] = (10, 20)
+    metrics: tuple[str, ...] = tuple(METRICS)
     resamples: int = 2000
+    groups: tuple[str, ...] = ("history", "popularity", "category", "price", "style")
+    adjust: Literal["holm", "bh"] = "holm"
+    available_from: str = ""
+    as_of: Literal["train-end", "test-end"] = "test-end"
 
     def __post_init__(self) -> None:
+        for name in self.metrics:
+            if name not in RANKING:
+                raise ConfigError(f"evaluation.metrics: {unknown_name('metric', name, RANKING)}")
+        if "recall" not in self.metrics:
+            raise ConfigError("evaluation.metrics must hold recall, by which the baseline is chosen; add it")
         if not self.k or min(self.k) < 1:
             raise ConfigError(f"evaluation.k must list numbers >= 1, got {list(self.k)}; write k = [10, 20]")
         if self.resamples < 100:

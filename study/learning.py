@@ -9,6 +9,7 @@ from recsys.data.catalog import Catalog
 from recsys.data.dataset import Dataset
 from recsys.data.interactions import Interactions
 from recsys.data.weighting import as_float32, event_factors
+from recsys.errors import ConfigError, unknown_name
 from study.run import Study
 
 
@@ -27,8 +28,27 @@ def log_of(study: Study) -> Interactions:
 
 
 def split_of(study: Study) -> Split:
-    """The study's interactions, split as configured."""
-    return split(log_of(study), study.config.split)
+    """The study's interactions, split as configured.
+
+    Raises:
+        ConfigError: ``split.stratify`` is no column of the catalogue.
+    """
+    return split(log_of(study), study.config.split, strata=strata_of(study))
+
+
+def strata_of(study: Study) -> dict[str, str] | None:
+    """Item → value of the column ``split.stratify``; None where the split draws from no strata.
+
+    Raises:
+        ConfigError: It is no column of the catalogue.
+    """
+    name = study.config.split.stratify
+    if not name:
+        return None
+    frame = Catalog.load(study.folder / "catalog.parquet").frame
+    if name not in frame.columns:
+        raise ConfigError(f"split.stratify: {unknown_name('catalogue column', name, map(str, frame.columns))}")
+    return dict(zip(frame["item_id"], frame[name].fillna("").astype(str), strict=True))
 
 
 def dataset_of(study: Study, interactions: Interactions | None = None) -> Dataset:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from recsys.errors import ArtifactError
@@ -58,15 +59,14 @@ def _ab_lines(ab: dict[str, Any]) -> list[str]:
     return [f"simulated A/B: {decision['rule']}", *(f"  {reason}" for reason in decision["because"]), ab["assumption"]]
 
 
-def offline_rows(folder: StudyFolder) -> list[dict[str, Any]]:
-    """The offline comparison as rows for a table: every segment, model, metric and list length."""
-    rows: list[dict[str, Any]] = (read_json(folder / "offline.json") or {}).get("rows", [])
-    return rows
+def offline_rows(offline: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """An offline comparison as rows for a table: every segment, group, model, metric and list length."""
+    return [*offline.get("rows", []), *offline.get("groups", [])]
 
 
-def offline_ranking(folder: StudyFolder) -> list[dict[str, Any]]:
+def offline_ranking(offline: Mapping[str, Any]) -> list[dict[str, Any]]:
     """The longest lists only: a row a segment and model, by recall."""
-    rows = offline_rows(folder)
+    rows = offline.get("rows", [])
     k = max((r["k"] for r in rows if r["k"] is not None), default=0)
     wide: dict[tuple[str, str, str], dict[str, Any]] = {}
     for r in rows:

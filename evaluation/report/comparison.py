@@ -54,6 +54,7 @@ class Comparison:
     plot: Markup
     differences: list[list[Any]]
     everything: list[list[Any]]
+    groups: list[list[Any]]
     split: Record
     notes: list[str]
 
@@ -101,6 +102,7 @@ def comparison(offline: Record) -> Comparison | None:
         plot=_forest([r for r in differences if r["metric"] == "recall" and _at(r, k)], segments, k),
         differences=[_difference(r) for r in (*differences, *looks)],
         everything=[_full(r) for r in rows],
+        groups=[_full(r)[:-1] for r in offline.get("groups") or [] if r["metric"] in HEADLINE],
         split=offline.get("split") or {},
         notes=[clean(n) for n in offline.get("notes") or []],
     )

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
 from recsys.config import to_mapping
 from recsys.data.features import FeatureTable
+from recsys.data.interactions import Interactions
 from recsys.data.recommendations import ORIGINAL
+from recsys.errors import ConfigError, unknown_name
 from recsys.files import write_json
-from recsys.models.base import Recommender
+from recsys.models.base import FittedRecommender, Recommender
 from study.learning import dataset_of, split_of
 from study.run import Stage, Study, Work
 from study.stages.features import table_for
@@ -83,18 +85,57 @@ def _offline_fit(study: Study) -> Work:
     if study.config.split.kind == "none":
         (study.folder / "offline").mkdir(exist_ok=True)
         return Work(0, "models")
-    data = dataset_of(study, split_of(study).train)
+    parts = split_of(study)
     done = 0
-    for name, model in study.config.make_models().items():
+    for name, features, fitted in fit_offline(study, parts.train, parts.known):
+        fitted.save(study.folder / "offline" / offline_name(name, features))
+        done += 1
+    return Work(done, "models")
+
+
+def fit_offline(
+    study: Study,
+    train: Interactions,
+    known: Interactions,
+    *,
+    seed: int | None = None,
+    only: Collection[str] = (),
+) -> Iterator[tuple[str, str, FittedRecommender]]:
+    """Every model with every set of features, learned from ``train`` and told what is ``known`` beside it.
+
+    Args:
+        study: The study.
+        train: What models learn from.
+        known: Train and what is folded in.
+        seed: In place of the models' own, where they have one.
+        only: Names of models; empty: all.
+
+    Raises:
+        ConfigError: The study has no such model, or something is folded in, and a model cannot take it up.
+    """
+    data, models = dataset_of(study, train), study.config.make_models()
+    for name in only:
+        if name not in models:
+            raise ConfigError(unknown_name("model", name, models))
+    for name, model in models.items():
+        if only and name not in only:
+            continue
         full = _block_names(features_of(study, richest(study, model)))
         for features in feature_sets(study, model):
             table = features_of(study, features)
-            fitted = narrowed(model, full - _block_names(table)).fit(
-                data if table is None else data.with_item_features(table)
-            )
-            fitted.save(study.folder / "offline" / offline_name(name, features))
-            done += 1
-    return Work(done, "models")
+            own = seeded(narrowed(model, full - _block_names(table)), seed)
+            fitted = own.fit(data if table is None else data.with_item_features(table))
+            if known is not train:
+                later = dataset_of(study, known)
+                fitted = fitted.partial_fit(later if table is None else later.with_item_features(table))
+            yield name, features, fitted
+
+
+def seeded(model: Recommender, seed: int | None) -> Recommender:
+    """The model with another seed; one without randomness, and None, as it is."""
+    if seed is None or "seed" not in {f.name for f in dataclasses.fields(model)}:  # type: ignore[arg-type]
+        return model
+    return dataclasses.replace(model, seed=seed)  # type: ignore[type-var]
 
 
 def _block_names(table: FeatureTable | None) -> set[str]:

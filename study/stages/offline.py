@@ -2,67 +2,95 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
-from evaluation.offline import evaluate
-from evaluation.offline_result import ModelKey, OfflineResult
+from evaluation.offline_result import OfflineResult
+from evaluation.offline_tables import write_tables
+from evaluation.offline_values import ModelKey
 from recsys.config import to_mapping
 from recsys.data.recommendations import ORIGINAL
 from recsys.files import write_json
 from recsys.models.artifacts import load_model
+from study.comparing import BIAS_ONLY, POPULARITY, compare, pool_findings
 from study.learning import dataset_of, split_of
 from study.run import Stage, Study, Work
 from study.stages.fit import METADATA, NO_FEATURES, feature_sets, offline_name
+
+TABLES = "comparison"
 
 
 def _offline(study: Study) -> Work:
     path = study.folder / "offline.json"
     if study.config.split.kind == "none":
         write_json(path, {})
+        (study.folder / TABLES).mkdir(exist_ok=True)
         return Work(0, "users")
     parts = split_of(study)
-    data = dataset_of(study, parts.train)
-    models = study.config.make_models()
-    keys = [ModelKey(name, features) for name, model in models.items() for features in feature_sets(study, model)]
+    data = dataset_of(study, parts.known)
+    keys = offline_keys(study)
     fitted = {key: load_model(study.folder / "offline" / offline_name(key.model, key.features)) for key in keys}
-    settings = study.config.evaluation
-    result = evaluate(
-        fitted,
-        parts.test,
-        warm=data.is_warm,
-        ks=settings.k,
-        resamples=settings.resamples,
-        seed=study.config.seed,
-    )
-    without_style = [key for key in keys if key.features in (NO_FEATURES, METADATA)]
-    baseline = result.best_of(without_style or keys, "recall", max(settings.k), "all")
-    found = {"split": parts.about} | result.to_json(baseline)
-    write_json(path, found | {"ablations": _ablations(result, keys), "looks": _looks(study, result, keys)})
+    result = compare(study, fitted, parts, data)
+    pool, pool_notes = pool_findings(study, parts, data)
+    found = offline_json(study, result, keys)
+    found["split"] = {k: v for k, v in parts.about.items() if k != "warnings"} | {"candidates": pool}
+    found["notes"] += [*pool_notes, *parts.about["warnings"], *feature_notes(study)]
+    write_json(path, found)
+    write_tables(found, study.folder / TABLES)
     return Work(int(parts.test.frame["user_id"].nunique()), "users")
 
 
-def _ablations(result: OfflineResult, keys: list[ModelKey]) -> list[dict[str, Any]]:
-    """What features add to the same model: each feature set against the model's least."""
+def offline_keys(study: Study) -> list[ModelKey]:
+    """What is fitted for the comparison, by model, least features first."""
+    models = study.config.make_models()
+    return [ModelKey(name, features) for name, model in models.items() for features in feature_sets(study, model)]
+
+
+def offline_json(study: Study, result: OfflineResult, keys: Sequence[ModelKey]) -> dict[str, Any]:
+    """A comparison as ``offline.json`` holds it: against the best model without style, by features, and by look."""
+    settings = study.config.evaluation
+    without_style = [key for key in keys if key.features in (NO_FEATURES, METADATA)]
+    baseline = result.best_of(without_style or keys, "recall", max(settings.k), "all")
+    found = result.to_json(baseline, adjust=settings.adjust)
+    found["ablations"] = _ablations(result, keys, settings.adjust)
+    return found | {"looks": _looks(study, result, keys, settings.adjust)}
+
+
+def _ablations(result: OfflineResult, keys: Sequence[ModelKey], adjust: str) -> list[dict[str, Any]]:
+    """What features add to the same model, and what it has over popularity and biases alone.
+
+    Each set of features, and both of those, against the model's least set.
+    """
     rows = []
     for name in dict.fromkeys(key.model for key in keys):
         own = [key for key in keys if key.model == name]
-        if len(own) > 1:
-            rows += result.compare(own[0], among=own)
+        if own[0] not in (POPULARITY, BIAS_ONLY):
+            rows += result.compare(own[0], among=[POPULARITY, BIAS_ONLY, *own], adjust=adjust)
     return rows
 
 
-def _looks(study: Study, result: OfflineResult, keys: list[ModelKey]) -> list[dict[str, Any]]:
+def _looks(study: Study, result: OfflineResult, keys: Sequence[ModelKey], adjust: str) -> list[dict[str, Any]]:
     """What it changes that a model sees restyled photos: each look against the same model with the originals."""
     rows = []
     for name in dict.fromkeys(key.model for key in keys):
         restyled = [key for key in keys if key.model == name and key.features in study.looks]
         if restyled:
-            rows += result.compare(ModelKey(name, ORIGINAL), among=restyled)
+            rows += result.compare(ModelKey(name, ORIGINAL), among=restyled, adjust=adjust)
     return rows
+
+
+def feature_notes(study: Study) -> list[str]:
+    """What features learned from items of the test; photos and texts of them, never who chose them."""
+    if not study.encoders:
+        return []
+    return [
+        "Whitening and principal directions of photo features are fitted on all photos of the catalogue, later items' "
+        "among them; who chose what plays no part in it. A shop has those photos when it makes lists."
+    ]
 
 
 def _inputs(study: Study) -> Any:
     return {"evaluation": to_mapping(study.config.evaluation), "seed": study.config.seed}
 
 
-OFFLINE = Stage("offline", ("ingest", "fit offline"), _inputs, _offline, ("offline.json",))
+OFFLINE = Stage("offline", ("ingest", "fit offline"), _inputs, _offline, ("offline.json", TABLES))

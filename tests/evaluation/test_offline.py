@@ -9,12 +9,15 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 import pytest
+from scipy import stats
 
-from evaluation import offline
+from evaluation import offline_pass
+from evaluation.groups import Groups
 from evaluation.metrics import METRICS, SHARES
 from evaluation.offline import ModelKey, evaluate
 from recsys.data import IdMap, Interactions
 from recsys.errors import ConfigError, DataError, StylerecError, UnknownIdError
+from recsys.progress import silenced
 from recsys.topk import top_k
 
 A, B = ModelKey("a"), ModelKey("b", "original")
@@ -29,11 +32,11 @@ def later(pairs: Iterable[tuple[int, int]], weight: float | list[float] = 1.0) -
 class Fixed:
     """A recommender with given scores that counts how often it is asked."""
 
-    def __init__(self, scores: npt.ArrayLike, seen: npt.ArrayLike = False) -> None:
+    def __init__(self, scores: npt.ArrayLike, seen: npt.ArrayLike = False, **ids: IdMap) -> None:
         self.matrix = np.asarray(scores, np.float32)
         self.seen = np.broadcast_to(np.asarray(seen, bool), self.matrix.shape)
-        self.users = IdMap.of(f"u{u}" for u in range(self.matrix.shape[0]))
-        self.items = IdMap.of(f"i{i}" for i in range(self.matrix.shape[1]))
+        self.users = ids.get("users") or IdMap.of(f"u{u}" for u in range(self.matrix.shape[0]))
+        self.items = ids.get("items") or IdMap.of(f"i{i}" for i in range(self.matrix.shape[1]))
         self.asked: list[int] = []
 
     def top_items(self, user_idx: Any, *, k: int, exclude_seen: bool = True, allowed: Any = None) -> Any:
@@ -113,7 +116,7 @@ def plain_values(scores: Any, relevant: list[set[int]], allowed: Any, k: int) ->
 
 @pytest.mark.parametrize("block", [1, 7, 1000])
 def test_blocks_of_users_agree_with_a_loop_over_them(block: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(offline, "BLOCK_USERS", block)
+    monkeypatch.setattr(offline_pass, "BLOCK_USERS", block)
     rng = np.random.default_rng(0)
     scores, warm = rng.integers(0, 30, size=(25, 40)), rng.random(40) < 0.6
     relevant = [set(rng.choice(40, size=rng.integers(1, 8), replace=False).tolist()) for _ in range(25)]
@@ -199,19 +202,108 @@ def test_a_better_model_is_found_better_and_best() -> None:
         result.best_of(models, "recall", 10, "cold")
 
 
-def test_equally_good_models_are_called_different_at_the_nominal_rate() -> None:
-    runs, called, outside = 120, 0, 0
-    for i in range(runs):
+RUNS = 1000
+RATE = 3.5 * math.sqrt(0.05 * 0.95 / RUNS)  # 3.5 standard errors of a rate of 0.05
+
+
+@pytest.fixture(scope="module")
+def null_rows() -> list[dict[str, Any]]:
+    """A model twice, with noise of two seeds: the rows of NDCG@10 of 1,000 comparisons."""
+    users, items, found = np.arange(100), 30, []
+    ids = {"users": IdMap.of(f"u{u}" for u in users), "items": IdMap.of(f"i{i}" for i in range(items))}
+    frame = later([(u, 0) for u in users]).frame
+    for i in range(RUNS):
         rng = np.random.default_rng(i)
-        test = later([(u, int(rng.integers(30))) for u in range(100)])
-        models = {name: Fixed(rng.random((100, 30))) for name in "ab"}
-        result = evaluate(models, test, segments=("all",), ks=(10,), resamples=399, seed=10_000 + i)
-        row = next(r for r in result.compare("a") if r["metric"] == "ndcg")
-        called += row["p_value"] <= 0.05
-        outside += not row["low"] <= 0 <= row["high"]
-    bound = 0.05 + 3.5 * math.sqrt(0.05 * 0.95 / runs)  # Monte-Carlo
-    assert called / runs <= bound
-    assert outside / runs <= bound + 0.02  # bootstrap intervals are a little short at 100 users
+        taste, choice = rng.normal(size=(100, items)), np.empty((100,), np.int64)
+        choice = (taste + rng.gumbel(size=taste.shape)).argmax(axis=1)  # what users take is partly what they like
+        test = Interactions(frame.assign(item_id=ids["items"].decode(choice)), frame[:0])
+        models = {name: Fixed(taste + rng.normal(size=taste.shape), **ids) for name in "ab"}
+        how: dict[str, Any] = {"segments": ("all",), "ks": (10,), "metrics": ("ndcg",), "resamples": 399}
+        with silenced():
+            found += evaluate(models, test, **how, seed=10_000 + i).compare("a")
+    return found
+
+
+def test_identical_models_are_called_different_at_the_nominal_rate(null_rows: list[dict[str, Any]]) -> None:
+    p = np.array([row["p_value"] for row in null_rows])
+    assert abs((p <= 0.05).mean() - 0.05) < RATE  # 400 exchanges in all: 0.05 is attained
+    assert stats.kstest(p, "uniform").pvalue > 0.001  # fixed seeds: one look, no search
+
+
+def test_intervals_of_identical_models_leave_zero_out_at_the_nominal_rate(null_rows: list[dict[str, Any]]) -> None:
+    outside = np.mean([not row["low"] <= 0 <= row["high"] for row in null_rows])
+    assert abs(outside - 0.05) < RATE + 0.005  # bootstrap intervals of 100 users are short by about half a percent
+
+
+def test_groups_break_the_lists_over_all_candidates_down() -> None:
+    rng = np.random.default_rng(4)
+    scores, kinds = rng.random((25, 40)), rng.integers(0, 3, size=40)
+    relevant = [set(rng.choice(40, size=rng.integers(1, 8), replace=False).tolist()) for _ in range(25)]
+    ages = rng.integers(0, 2, size=25)
+    model = Fixed(scores)
+    groups = (
+        Groups("kind", "items", kinds, ("x", "y", "z")),
+        Groups("age", "users", ages, ("new", "old")),
+        Groups("blank", "items", np.full(40, -1), ("none of these",)),
+    )
+    test = later([(u, i) for u, items in enumerate(relevant) for i in items])
+    result = evaluate({A: model}, test, segments=("all",), ks=(3, 10), groups=groups, resamples=20)
+    assert sum(model.asked) == 25  # no further lists are made
+    for code, label in enumerate("xyz"):
+        part = result.groups[f"kind: {label}"]
+        expected = []
+        for u, items in enumerate(relevant):
+            mine = {i for i in items if kinds[i] == code}
+            if mine:
+                top = sorted(range(40), key=lambda i, u=u: (-scores[u, i], i))[:10]  # type: ignore[misc]
+                expected.append(len(mine & set(top)) / len(mine))
+        recall = part.values[A][:, part.columns.index(("recall", 10))]
+        np.testing.assert_allclose(recall, expected, rtol=1e-6)
+        assert (part.n_users, part.n_without) == (len(expected), 25 - len(expected))
+        assert part.n_candidates == (kinds == code).sum()
+    whole = result.user_values(A, "ndcg", 10)
+    for code, label in enumerate(("new", "old")):
+        part = result.groups[f"age: {label}"]
+        np.testing.assert_array_equal(part.values[A][:, part.columns.index(("ndcg", 10))], whole[ages == code])
+    assert set(result.groups) == {"kind: x", "kind: y", "kind: z", "age: new", "age: old"}
+    rows = result.group_rows()
+    assert {r["k"] for r in rows} == {10}
+    assert len(rows) == 5 * len(METRICS)
+    twin = evaluate({A: model, B: Fixed(-scores)}, test, segments=("all",), groups=groups, resamples=20)
+    assert {r["segment"] for r in twin.compare(A, groups=True)} == set(result.groups)
+
+
+def test_effects_are_relative_and_in_standard_deviations() -> None:
+    rng = np.random.default_rng(3)
+    truth = rng.random((60, 30))
+    test = later([(u, i) for u in range(60) for i in np.argsort(-truth[u])[:3]])
+    models = {"a": Fixed(truth + 9 * rng.random((60, 30))), "b": Fixed(truth + 2 * rng.random((60, 30)))}
+    result = evaluate(models, test, segments=("all",), ks=(5,), resamples=50)
+    row = next(r for r in result.compare("a") if r["metric"] == "ndcg")
+    a, b = (result.user_values(name, "ndcg", 5).astype(float) for name in "ab")
+    assert row["relative"] == pytest.approx(b.mean() / a.mean() - 1)
+    assert row["effect_size"] == pytest.approx(stats.ttest_rel(b, a).statistic / np.sqrt(60))  # t = d_z sqrt(n)
+    same = next(r for r in evaluate({A: DOWN, B: DOWN}, TEST, warm=WARM, resamples=50).compare(A))
+    assert (same["difference"], same["effect_size"]) == (0.0, None)
+
+
+def test_bh_is_milder_than_holm_on_the_same_p_values() -> None:
+    rng = np.random.default_rng(1)
+    truth = rng.random((80, 30))
+    test = later([(u, i) for u in range(80) for i in np.argsort(-truth[u])[:3]])
+    models = {f"m{j}": Fixed(truth + noise * rng.random((80, 30))) for j, noise in enumerate((9, 5, 3, 9))}
+    result = evaluate(models, test, segments=("all",), ks=(5,), resamples=200)
+    holm, bh = result.compare("m0"), result.compare("m0", adjust="bh")
+    assert [r["p_value"] for r in holm] == [r["p_value"] for r in bh]
+    assert all(a["p_adjusted"] >= b["p_adjusted"] >= b["p_value"] for a, b in zip(holm, bh, strict=True))
+    assert any(a["p_adjusted"] > b["p_adjusted"] for a, b in zip(holm, bh, strict=True))
+
+
+def test_metrics_are_chosen_by_name_and_read_as_deep_as_they_need() -> None:
+    result = evaluate({A: DOWN}, TEST, warm=WARM, ks=(1,), metrics=("pauc", "recall"), segments=("all",), resamples=20)
+    assert {r["metric"] for r in result.rows()} - set(SHARES) == {"pauc", "recall"}
+    # u0 has i0 and i3; the highest irrelevant one is i1: i0 is above it, i3 is not. u1 has i1, below i0. u2 has i2.
+    assert result.user_values(A, "pauc", 1).tolist() == [0.5, 0.0, 0.0]
 
 
 def test_same_seed_same_result() -> None:
@@ -253,6 +345,21 @@ REFUSED: list[Case] = [
     (lambda: evaluate({A: DOWN}, later([(0, 0)]), warm=WARM, segments=("cold",)), DataError, "among the cold items"),
     (lambda: evaluate({A: DOWN}, TEST, warm=WARM, ks=(10, 0)), ConfigError, "k must be >= 1"),
     (lambda: evaluate({A: DOWN}, TEST, warm=WARM, segments=("cool",)), ConfigError, "did you mean 'cold'"),
+    (lambda: evaluate({A: DOWN}, TEST, warm=WARM, metrics=("recal",)), ConfigError, "did you mean 'recall'"),
+    (lambda: evaluate({A: DOWN}, TEST, warm=WARM, metrics=()), ConfigError, "metrics must name at least one"),
+    (
+        lambda: evaluate({A: DOWN}, TEST, warm=WARM, groups=[Groups("g", "items", np.zeros(3, int), ("x",))]),
+        DataError,
+        "groups 'g' need a code for each of 4 items, got 3",
+    ),
+    (
+        lambda: evaluate(
+            {A: DOWN}, TEST, warm=WARM, segments=("cold",), groups=[Groups("g", "items", 0 * WARM, ("x",))]
+        ),
+        ConfigError,
+        "add the segment 'all'",
+    ),
+    (lambda: evaluate({A: DOWN}, TEST, warm=WARM).compare(A, adjust="hol"), ConfigError, "did you mean 'holm'"),
     (lambda: evaluate({A: DOWN}, TEST), ConfigError, "pass warm=dataset.is_warm"),
     (lambda: evaluate({A: DOWN}, TEST, warm=WARM[:2]), DataError, r"warm must have shape \(4,\), got \(2,\)"),
     (lambda: evaluate({A: DOWN}, later([(9, 0)]), warm=WARM), UnknownIdError, "'u9'"),

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterable
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +11,7 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from evaluation.splits import KINDS, SplitConfig, split
+from evaluation.splits import KINDS, SplitConfig, rolling, split, thinned
 from recsys.data import Interactions
 from recsys.errors import ConfigError, DataError
 
@@ -55,13 +56,111 @@ def test_leave_last_orders_a_tied_moment_the_same_way_whatever_the_input_order()
         assert parts.about["users_whose_test_starts_as_their_train_ends"] == 1
 
 
-def test_user_takes_the_later_half_of_a_share_of_users() -> None:
-    rows = [(f"u{u}", f"i{i}", i) for u in range(10) for i in range(5)]
+def test_user_holds_users_out_whole_and_folds_their_earlier_half_in() -> None:
+    rows = [(f"u{u}", f"i{i}", i) for u in range(10) for i in range(5)] + [("single", "i0", 9)]
     parts = split(log(rows), SplitConfig(kind="user", share=0.3, seed=1))
-    assert parts.test.frame["user_id"].nunique() == 3
-    for _, mine in parts.test.frame.groupby("user_id"):
-        assert mine["item_id"].tolist() == ["i3", "i4"]  # 5 // 2 rows; every user keeps a past
-    assert parts.about["train_users"] == 10
+    held = set(parts.test.frame["user_id"])
+    assert len(held - {"single"}) >= 2
+    assert not held & set(parts.train.frame["user_id"])  # strong generalisation: nothing of them is learned from
+    assert "single" in set(parts.train.frame["user_id"])  # one row cannot be halved
+    for side, items in ((parts.fold_in, ["i0", "i1", "i2"]), (parts.test, ["i3", "i4"])):  # 5 // 2 rows
+        mine = side.frame.groupby("user_id")["item_id"].apply(list)
+        assert mine.to_dict() == dict.fromkeys(held, items)
+    assert len(parts.known) == len(parts.train) + len(parts.fold_in)
+    assert parts.known.frame["timestamp"].is_monotonic_increasing
+    assert parts.about["fold_in_rows"] == 3 * len(held)
+    assert parts.about["users_whose_test_starts_before_their_train_ends"] == 0
+
+
+def test_random_takes_a_share_of_the_rows_and_warns() -> None:
+    rows = [(f"u{i % 7}", f"i{i % 10}", i) for i in range(200)]
+    parts = split(log(rows), SplitConfig(kind="random", share=0.25, seed=3, exclude_seen=False))
+    assert (len(parts.train), len(parts.test)) == (150, 50)
+    past, future = (set(p.frame["timestamp"]) for p in (parts.train, parts.test))
+    assert not past & future
+    share = (parts.test.frame["timestamp"] <= parts.train.frame["timestamp"].max()).mean()
+    assert parts.about["share_of_test_rows_not_after_train"] == share > 0.9
+    assert "learn from other customers' future" in parts.about["warnings"][0]
+    assert parts.about["warnings"][1].startswith("7 of 7 test users have train rows later than their first test row")
+    other = split(log(rows), SplitConfig(kind="random", share=0.25, seed=4, exclude_seen=False))
+    assert set(other.test.frame["timestamp"]) != future
+
+
+def test_time_warns_of_nothing() -> None:
+    rows = [(f"u{i % 7}", f"i{i}", i) for i in range(200)]
+    assert split(log(rows), SplitConfig()).about["warnings"] == []
+
+
+@pytest.mark.parametrize("kind", ["item-cold", "random"])
+def test_strata_lose_the_same_share(kind: str) -> None:
+    strata = {f"i{i:03d}": "few" if i < 10 else "many" for i in range(100)}
+    rows = [(f"u{i % 7}", f"i{i % 100:03d}", i) for i in range(400)]
+    config = SplitConfig(kind=kind, share=0.2, stratify="size", exclude_seen=False, seed=5)  # type: ignore[arg-type]
+    held = split(log(rows), config, strata=strata).test.frame["item_id"]
+    units = pd.Series(held.unique() if kind == "item-cold" else held).map(strata).value_counts()
+    each = 1 if kind == "item-cold" else 4  # rows an item
+    assert units.to_dict() == {"many": 18 * each, "few": 2 * each}
+    unstratified = [
+        (split(log(rows), SplitConfig(kind="item-cold", seed=s)).test.frame["item_id"] < "i010").mean()
+        for s in range(9)
+    ]
+    assert len(set(unstratified)) > 1  # chance alone does not
+
+
+def test_users_can_be_stratified_too() -> None:
+    rows = [(f"u{u:02d}", f"i{i}", i) for u in range(40) for i in range(4)]
+    strata = {f"u{u:02d}": "new" if u < 10 else "old" for u in range(40)}
+    held = split(log(rows), SplitConfig(kind="user", share=0.2), strata=strata).test.frame["user_id"]
+    assert pd.Series(held.unique()).map(strata).value_counts().to_dict() == {"old": 6, "new": 2}
+
+
+def test_strata_where_they_do_not_belong() -> None:
+    rows = log([("u", "a", 1), ("u", "b", 2)])
+    with pytest.raises(ConfigError, match="stratify needs kind item-cold or random, got kind 'time'"):
+        SplitConfig(stratify="category")
+    with pytest.raises(ConfigError, match="'time' draws nothing"):
+        split(rows, SplitConfig(), strata={"a": "x", "b": "x"})
+    with pytest.raises(ConfigError, match="needs the strata of the items"):
+        split(rows, SplitConfig(kind="random", stratify="category"))
+    with pytest.raises(DataError, match="1 ids have no stratum, first 'b'"):
+        split(rows, SplitConfig(kind="random", stratify="category"), strata={"a": "x"})
+
+
+def test_rolling_folds_follow_each_other() -> None:
+    rows = [(f"u{i % 5}", f"i{i}", i // 2) for i in range(100)]  # two rows a moment
+    folds = rolling(log(rows), SplitConfig(quantile=0.4), 3)
+    assert [p.about["fold"] for p in folds] == [1, 2, 3]
+    ends = [0.4, 0.6, 0.8, 1.0]  # of 50 moments, the last row of a share's lower neighbour included
+    for part, start, end in zip(folds, ends[:-1], ends[1:], strict=True):
+        days = part.test.frame["timestamp"]
+        assert part.train.frame["timestamp"].max() < days.min()
+        assert len(part.train) == pytest.approx(100 * start, abs=2)
+        assert len(part.test) == pytest.approx(100 * (end - start), abs=4)
+    for before, after in pairwise(folds):  # nothing is skipped between a window and the next train side
+        assert len(before.train) + len(before.test) == len(after.train)
+    with pytest.raises(ConfigError, match=r"need split\.kind time and folds >= 1"):
+        rolling(log(rows), SplitConfig(kind="leave-last"), 2)
+    with pytest.raises(DataError, match=r"fold 2 of 60: the split leaves nothing in test .*; take fewer folds"):
+        rolling(log(rows), SplitConfig(quantile=0.4), 60)
+
+
+def test_one_rolling_fold_is_the_time_split() -> None:
+    rows = [(f"u{i % 5}", f"i{i}", i) for i in range(50)]
+    (fold,) = rolling(log(rows), SplitConfig(quantile=0.7), 1)
+    whole = split(log(rows), SplitConfig(quantile=0.7))
+    assert rows_of(fold.train) == rows_of(whole.train)
+    assert rows_of(fold.test) == rows_of(whole.test)
+
+
+def test_thinned_rows_lose_their_weight_and_keep_their_place() -> None:
+    whole = log([(f"u{i % 5}", f"i{i}", i) for i in range(40)])
+    half, quarter = (thinned(whole, f, seed=2).frame["weight"].to_numpy() for f in (0.5, 0.25))
+    assert (half.sum(), quarter.sum()) == (20, 10)
+    assert (half >= quarter).all()  # nested
+    assert rows_of(thinned(whole, 0.5, seed=2)) == rows_of(whole)
+    assert rows_of(thinned(whole, 1.0, seed=2)) == rows_of(whole)
+    with pytest.raises(ConfigError, match=r"training fraction must be in \(0, 1\], got 0"):
+        thinned(whole, 0, seed=2)
 
 
 def test_item_cold_holds_items_out_whole() -> None:
@@ -148,9 +247,9 @@ def test_any_split_of_any_log(kind: str, rows: list[Row], seed: int) -> None:
         assume(False)
     about = parts.about
     dropped = sum(about[f"test_rows_{why}"] for why in ("of_zero_weight", "of_unknown_users", "repeating_train"))
-    assert len(parts.train) + len(parts.test) + dropped == len(interactions)  # nothing is lost uncounted
+    assert len(parts.known) + len(parts.test) + dropped == len(interactions)  # nothing is lost uncounted
     assert not set(rows_of(parts.train)) & set(rows_of(parts.test))
-    assert set(parts.test.frame["user_id"]) <= set(parts.train.frame["user_id"])
+    assert set(parts.test.frame["user_id"]) <= set(parts.known.frame["user_id"])
     assert len(parts.train.frame.merge(interactions.frame)) >= len(parts.train)
     if kind == "time":
         assert about["test_after_train"]

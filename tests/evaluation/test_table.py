@@ -76,3 +76,32 @@ def test_ids_that_nobody_knows(train: Dataset) -> None:
     for column, value in (("user_id", "nobody"), ("item_id", "nothing")):
         with pytest.raises(UnknownIdError, match=value):
             TableRanker.from_frame(pd.DataFrame(row | {column: [value]}), train)
+
+
+def test_unknown_rows_can_be_left_out_and_are_counted(train: Dataset) -> None:
+    frame = pd.DataFrame({"who": [train.users.ids[0], "nobody", train.users.ids[1]], "what": ["i00", "i01", "gone"]})
+    columns = {"user_id": "who", "item_id": "what", "score": "prediction"}
+    frame = frame.assign(prediction=[1.0, 2.0, 3.0])
+    ranker = TableRanker.from_frame(frame, train, columns=columns, on_unknown="skip")
+    assert ranker.about == {"rows": 3, "rows_of_unknown_ids": 2, "users_with_rows": 1, "users": len(train.users)}
+    assert train.items.decode(ranker.top_items(np.array([0]), k=1, exclude_seen=False)[0][0]).tolist() == ["i00"]
+    with pytest.raises(DataError, match="none of 1 recommendations is of a known user and item"):
+        TableRanker.from_frame(frame[1:2], train, columns=columns, on_unknown="skip")
+    with pytest.raises(DataError, match="no column 'guess'; there are who, what, prediction"):
+        TableRanker.from_frame(frame, train, columns=columns | {"score": "guess"})
+
+
+def test_ids_that_were_read_as_numbers_are_text_again() -> None:
+    rows = pd.DataFrame({"user_id": ["1", "2"], "item_id": ["10", "20"]})
+    data = Dataset.of(Interactions.from_frame(rows), Catalog.from_frame(rows[["item_id"]]))
+    table = pd.DataFrame({"user_id": [1, 2], "item_id": [20, 10], "score": [0.5, 0.1]})
+    assert TableRanker.from_frame(table, data).top_items(np.array([0, 1]), k=1)[0].ravel().tolist() == [1, 0]
+
+
+def test_test_users_without_rows_are_named_and_count_as_without_a_hit(train: Dataset) -> None:
+    user, other = train.users.ids[:2]
+    table = pd.DataFrame({"user_id": [user], "item_id": ["i29"], "score": [1.0]})
+    test = Interactions.from_frame(pd.DataFrame({"user_id": [user, other], "item_id": ["i29", "i29"]}))
+    found = evaluate({"table": TableRanker.from_frame(table, train)}, test, segments=("all",), ks=(5,), resamples=20)
+    assert found.mean("table", "recall", 5) == 0.5
+    assert any("lists are empty for some of the 2 users: 1 for table / none" in note for note in found.notes())
