@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 import click
 
+from cli_evaluate import evaluate
 from cli_ope import ope
 from cli_style import style
 from terminal import JSON, PATH, Clean, deliver, example, show, tell, tell_json
@@ -193,25 +194,6 @@ def explain(run: Path, user: str, item: str, model: str, by: Any, out: Path | No
 
 @main.command()
 @STUDY
-@OUT
-@JSON
-@example("stylerec evaluate study.toml --out runs/spring")
-def evaluate(study: Path, out: Path | None, as_json: bool) -> None:
-    """Compare the models offline on the study's split: warm and cold items apart, with intervals.
-
-    The table shows the longest lists, best recall first; --json gives every metric and length.
-    """
-    from study.chain import OFFLINE_CHAIN
-    from study.results import offline_ranking, offline_rows
-    from study.run import Study, run_stages
-
-    made = Study.create(study, out)
-    run_stages(made, OFFLINE_CHAIN, say=tell)
-    show(offline_rows(made.folder) if as_json else offline_ranking(made.folder), as_json)
-
-
-@main.command()
-@STUDY
 @click.option("--model", default="hybrid", show_default=True, help="Which model of the study.")
 @click.option(
     "--trials", type=click.IntRange(min=1), default=30, show_default=True, help="With those of earlier calls."
@@ -272,6 +254,7 @@ def report(run: Path) -> None:
     click.echo(write_report(run))
 
 
+main.add_command(evaluate)
 main.add_command(ope)
 main.add_command(style)
 
