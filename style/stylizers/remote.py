@@ -59,7 +59,7 @@ class RemoteConfig:
         send_style: Send the style image after the photo; a model that takes one picture needs false.
         allow_urls: Fetch a picture that the answer only links to.
         concurrency: Most requests at once.
-        timeout: Seconds without an answer, and seconds an answer may take to arrive.
+        timeout: Seconds until an answer has come whole.
         retries: Further attempts after a failed one.
         backoff: Seconds before the second attempt at most; doubled at each further one.
         max_wait: Longest seconds between attempts; a provider that asks for more is given up.

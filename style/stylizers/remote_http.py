@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import io
 import json
 import secrets
+import socket
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from email.utils import parsedate_to_datetime
-from http.client import HTTPException, HTTPMessage, HTTPResponse
+from http.client import HTTPConnection, HTTPException, HTTPMessage, HTTPResponse, HTTPSConnection
 from typing import IO, Any, cast
 from urllib.error import HTTPError, URLError
 from urllib.parse import urljoin, urlsplit
-from urllib.request import HTTPRedirectHandler, Request, build_opener
+from urllib.request import HTTPHandler, HTTPRedirectHandler, HTTPSHandler, Request, build_opener
 
 from recsys.errors import DataError, ImageError
 
@@ -53,17 +55,67 @@ class _NoRedirects(HTTPRedirectHandler):
     http_error_301 = http_error_303 = http_error_307 = http_error_308 = http_error_302
 
 
+class _Until(io.RawIOBase):
+    """Reads a socket until a moment: its own timeout begins anew with every byte, and a server may drip for ever."""
+
+    def __init__(self, source: socket.socket, seconds: float) -> None:
+        self._source, self._raw = source, cast(io.RawIOBase, source.makefile("rb", buffering=0))
+        self._end = time.monotonic() + seconds
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int | None:
+        left = self._end - time.monotonic()
+        if left <= 0:
+            raise TimeoutError
+        self._source.settimeout(left)
+        return cast("int | None", self._raw.readinto(buffer))
+
+    def close(self) -> None:
+        self._raw.close()
+        super().close()
+
+
+class _Answer(HTTPResponse):
+    """An answer that must have come whole, head and body, within the connection's timeout."""
+
+    def __init__(self, sock: socket.socket, *how: Any, **more: Any) -> None:
+        super().__init__(sock, *how, **more)
+        self.fp.close()
+        self.fp = io.BufferedReader(_Until(sock, sock.gettimeout() or 0.0))
+
+
+class _Plain(HTTPHandler):
+    def http_open(self, req: Request) -> HTTPResponse:
+        return self.do_open(_connection(HTTPConnection), req)
+
+
+class _Secure(HTTPSHandler):
+    def https_open(self, req: Request) -> HTTPResponse:
+        return self.do_open(_connection(HTTPSConnection), req)
+
+
+def _connection(kind: Callable[..., HTTPConnection]) -> Any:
+    def made(*where: Any, **how: Any) -> HTTPConnection:
+        connection = kind(*where, **how)
+        connection.response_class = _Answer
+        return connection
+
+    return made
+
+
 class Wire:
     """Sends requests and reads answers.
 
     Args:
-        timeout: Seconds without an answer, and seconds an answer may take to arrive.
+        timeout: Seconds until an answer has come whole, redirects included.
         key_variable: What messages call the key's place.
     """
 
     def __init__(self, timeout: float, key_variable: str) -> None:
         self.timeout, self.key_variable = timeout, key_variable
-        self._opener = build_opener(_NoRedirects)
+        self._opener = build_opener(_NoRedirects, _Plain, _Secure)
 
     def open(self, url: str, body: bytes | None, headers: dict[str, str]) -> bytes:
         """The body of the answer to a POST of ``body``, or to a GET without one.
@@ -74,11 +126,12 @@ class Wire:
         deadline = time.monotonic() + self.timeout
         for _ in range(MAX_REDIRECTS + 1):
             try:
-                with self._opener.open(Request(url, body, headers), timeout=self.timeout) as response:
-                    return _read(response, deadline)
+                left = max(deadline - time.monotonic(), 1e-3)
+                with self._opener.open(Request(url, body, headers), timeout=left) as response:
+                    return _read(response)
             except HTTPError as error:
                 with error:
-                    url = self._onward(error, url, body is not None, deadline)
+                    url = self._onward(error, url, body is not None)
             except URLError as error:
                 raise FailedAttempt(f"no connection to {origin(url)[1]} ({error.reason})", free=True) from None
             except TimeoutError:
@@ -87,7 +140,7 @@ class Wire:
                 raise FailedAttempt(f"the connection broke or the answer is cut off ({type(error).__name__})") from None
         raise FailedAttempt("too many redirects", again=False, free=True)
 
-    def _onward(self, error: HTTPError, url: str, sends: bool, deadline: float) -> str:
+    def _onward(self, error: HTTPError, url: str, sends: bool) -> str:
         """Where a redirect leads; every other status raises."""
         location = error.headers.get("Location")
         if location and error.code in ((307, 308) if sends else (301, 302, 303, 307, 308)):
@@ -96,12 +149,12 @@ class Wire:
                     return onward
             cure = "name the final address as endpoint if you trust it"
             raise FailedAttempt(f"a redirect to another host is refused; {cure}", again=False, free=True)
-        raise self._status(error, deadline)
+        raise self._status(error)
 
-    def _status(self, error: HTTPError, deadline: float) -> FailedAttempt:
+    def _status(self, error: HTTPError) -> FailedAttempt:
         said = b""
         with suppress(FailedAttempt, OSError, HTTPException):
-            said = _read(cast(HTTPResponse, error.fp), deadline)
+            said = _read(cast(HTTPResponse, error.fp))
         if error.code in (401, 403):  # providers quote parts of the key here
             about = f"; check the key in {self.key_variable}" if self.key_variable else "; set key_variable"
         else:
@@ -149,8 +202,8 @@ def retry_after(header: str | None, now: float) -> float:
     return seconds if seconds > 0 else 0.0  # also where it is not a number
 
 
-def _read(response: HTTPResponse, deadline: float) -> bytes:
-    """All of a body, in pieces: a server that drips would never run into the socket's own timeout."""
+def _read(response: HTTPResponse) -> bytes:
+    """All of a body, in pieces, so that one without end is noticed."""
     declared, parts, size = response.length, [], 0
     while declared is None or size < declared:
         part = response.read1(2**16)
@@ -160,8 +213,6 @@ def _read(response: HTTPResponse, deadline: float) -> bytes:
         size += len(part)
         if size > MAX_BYTES:
             raise FailedAttempt(f"the answer has more than {MAX_BYTES:,} bytes", kind=ImageError)
-        if time.monotonic() > deadline:
-            raise TimeoutError
     if declared is not None and size < declared:
         raise FailedAttempt(f"the answer is cut off after {size:,} of {declared:,} bytes", kind=ImageError)
     return b"".join(parts)

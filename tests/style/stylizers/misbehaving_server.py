@@ -9,6 +9,7 @@ import time
 import traceback
 import zlib
 from collections.abc import Callable
+from contextlib import suppress
 from email import message_from_bytes
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
@@ -125,6 +126,23 @@ def picture(data: bytes) -> Act:
 
 def slow(handler: Handler) -> None:
     time.sleep(0.6)
+
+
+def dripping_head(handler: Handler) -> None:
+    """Header lines that never end, each well within a socket's own timeout."""
+    with suppress(OSError):
+        handler.wfile.write(b"HTTP/1.1 200 OK\r\n")
+        for i in range(80):
+            handler.wfile.write(b"X-%d: 1\r\n" % i)
+            time.sleep(0.05)
+
+
+def never_continuing(handler: Handler) -> None:
+    """Interim answers without end, which http.client skips one by one."""
+    with suppress(OSError):
+        for _ in range(80):
+            handler.wfile.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+            time.sleep(0.05)
 
 
 def dripping(handler: Handler) -> None:

@@ -21,7 +21,9 @@ from misbehaving_server import (
     cut_off,
     decoded,
     dripping,
+    dripping_head,
     hangs_up,
+    never_continuing,
     ok,
     photos,
     picture,
@@ -143,10 +145,11 @@ def test_what_goes_wrong_once_is_asked_again(server: Server, first: Act) -> None
     assert len(server.forms) == 2
 
 
-@pytest.mark.parametrize("act", [slow, dripping])
+@pytest.mark.parametrize("act", [slow, dripping, dripping_head, never_continuing])
 def test_timeouts_are_asked_again_and_end(server: Server, act: Act) -> None:
-    server.script = [act]
+    server.script, began = [act], time.monotonic()
     np.testing.assert_array_equal(remote(server, timeout=0.25).apply(photos(), EMPTY), 255 - photos())
+    assert time.monotonic() - began < 2  # the acts go on for 4 s
     server.script = [act, act]
     refused(DataError, remote(server, timeout=0.25, retries=1), photos(), "photo 0: no answer within 0.25 s; given up")
 
