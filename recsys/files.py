@@ -8,13 +8,16 @@ import os
 import re
 import tempfile
 from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
 
 import numpy as np
 
 from recsys.errors import ArtifactError
+
+TEMPORARY = ".tmp-"
+"""How the names of unfinished files begin."""
 
 
 @contextmanager
@@ -30,13 +33,12 @@ def atomic_write(path: Path | str, mode: str = "wb") -> Iterator[IO[Any]]:
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=".tmp-", suffix=path.suffix)
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=TEMPORARY, suffix=path.suffix)
     try:
         encoding, newline = (None, None) if "b" in mode else ("utf-8", "\n")
         with os.fdopen(handle, mode, encoding=encoding, newline=newline) as file:
             yield file
-            file.flush()
-            os.fsync(file.fileno())
+            _settle(file)
         os.chmod(name, 0o644)
         os.replace(name, path)
     except BaseException:
@@ -45,13 +47,33 @@ def atomic_write(path: Path | str, mode: str = "wb") -> Iterator[IO[Any]]:
 
 
 def write_together(folder: Path | str, files: Mapping[str, bytes]) -> None:
-    """Write files that belong together: all are safe on disk before the first takes its name, then all do at once."""
-    with ExitStack() as stack:
-        for name, data in reversed(list(files.items())):
-            file = stack.enter_context(atomic_write(Path(folder) / name))
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
+    """Write files that belong together into a folder of their own: all are on disk before the first takes its name.
+
+    They take their names in order. What a killed write left behind is removed by the next.
+    """
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    for leftover in folder.glob(f"{TEMPORARY}*"):
+        leftover.unlink()
+    written: dict[Path, str] = {}
+    try:
+        for name, data in files.items():
+            handle, written[folder / name] = tempfile.mkstemp(dir=folder, prefix=TEMPORARY)
+            with os.fdopen(handle, "wb") as file:
+                file.write(data)
+                _settle(file)
+            os.chmod(written[folder / name], 0o644)
+        for path, temporary in written.items():
+            os.replace(temporary, path)
+    except BaseException:
+        for temporary in written.values():
+            Path(temporary).unlink(missing_ok=True)
+        raise
+
+
+def _settle(file: IO[Any]) -> None:
+    file.flush()
+    os.fsync(file.fileno())
 
 
 def write_bytes(path: Path | str, data: bytes) -> None:

@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -33,11 +34,13 @@ Arrays = dict[str, npt.NDArray[Any]]
 FORMAT = 1
 """Raised when a newer library writes what this one cannot read."""
 ARRAYS, MANIFEST = "model.safetensors", "model.json"
+NEXT = "model.json.next"
+"""The manifest of arrays that are about to take the place of others."""
 KEYS = {"format", "model", "config", "sizes", "sha256", "digest"}
 
 
 def save_model(fitted: FittedModel, folder: Path) -> None:
-    """Write a fitted model into ``folder`` (made if need be), whole or, but for an instant between two renames, not."""
+    """Write a fitted model into ``folder`` (made if need be); killed at any time, it leaves the old one or the new."""
     arrays = {f"learned.{name}": np.ascontiguousarray(a) for name, a in fitted.arrays().items()}
     arrays |= _pack_ids("users", fitted.users) | _pack_ids("items", fitted.items)
     arrays |= {"seen.indices": fitted.seen.indices, "seen.indptr": fitted.seen.indptr}
@@ -49,7 +52,9 @@ def save_model(fitted: FittedModel, folder: Path) -> None:
         "sizes": {"users": len(fitted.users), "items": len(fitted.items)},
         "sha256": hashlib.sha256(data).hexdigest(),
     }
-    write_together(folder, {ARRAYS: data, MANIFEST: json_bytes(manifest | {"digest": stable_hash(manifest)})})
+    folder = Path(folder)
+    write_together(folder, {NEXT: json_bytes(manifest | {"digest": stable_hash(manifest)}), ARRAYS: data})
+    os.replace(folder / NEXT, folder / MANIFEST)
 
 
 def load_model(folder: Path) -> FittedModel:
@@ -91,7 +96,7 @@ def load_as(cls: type[M], folder: Path) -> M:
 
 
 def _read_manifest(folder: Path) -> dict[str, Any]:
-    path = folder / MANIFEST
+    path = folder / (NEXT if _was_interrupted(folder) else MANIFEST)
     manifest = read_json(path)
     if not isinstance(manifest, dict) or type(manifest.get("format")) is not int or manifest["format"] < 1:
         raise ArtifactError(f"{path} describes no model; fit it again")
@@ -104,6 +109,14 @@ def _read_manifest(folder: Path) -> dict[str, Any]:
     if set(manifest) != KEYS or manifest["digest"] != digest:
         raise ArtifactError(f"{path} was changed after it was written (its digest does not fit); fit it again")
     return manifest
+
+
+def _was_interrupted(folder: Path) -> bool:
+    """Whether the arrays are new and their manifest has not taken its name yet."""
+    if not (folder / NEXT).is_file() or not (folder / ARRAYS).is_file():
+        return False
+    manifest = read_json(folder / NEXT)
+    return isinstance(manifest, dict) and manifest.get("sha256") == file_hash(folder / ARRAYS)
 
 
 def _read_arrays(folder: Path, sha256: str) -> Arrays:
