@@ -10,6 +10,7 @@ from typing import Any, Literal
 import click
 
 from cli_evaluate import evaluate
+from cli_experiment import analyze, power
 from cli_ope import ope
 from cli_style import style
 from terminal import JSON, PATH, Clean, deliver, example, show, tell, tell_json
@@ -254,8 +255,10 @@ def report(run: Path) -> None:
     click.echo(write_report(run))
 
 
+main.add_command(analyze)
 main.add_command(evaluate)
 main.add_command(ope)
+main.add_command(power)
 main.add_command(style)
 
 

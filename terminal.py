@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 import sys
 from collections.abc import Callable, Sequence
@@ -46,7 +47,7 @@ def example(text: str) -> Callable[[Callable[P, R]], Callable[P, R]]:
         def call(*args: P.args, **kwargs: P.kwargs) -> R:
             return function(*args, **kwargs)
 
-        call.__doc__ = f"{function.__doc__}\n\n\b\nExample:\n  {text}"
+        call.__doc__ = f"{inspect.cleandoc(function.__doc__ or '')}\n\n\b\nExample:\n  {text}"
         return call
 
     return attach

@@ -58,6 +58,7 @@ def read_log(source: str | Path | pd.DataFrame, plan: Plan) -> Log:
     with _opened(source) as db:
         columns = [row[0] for row in db.execute("DESCRIBE log").fetchall()]
         query = _Query(plan, columns)
+        query.look_for_holes(db)
         _check_labels(db, plan.log)
         if plan.log.time is not None:
             # A table, so that its rows are read once for the figure that both queries need.
@@ -73,12 +74,31 @@ def read_log(source: str | Path | pd.DataFrame, plan: Plan) -> Log:
     return Log(users[~crossed].reset_index(drop=True), days, tuple(problems))
 
 
+def read_history(source: str | Path | pd.DataFrame, plan: Plan) -> pd.DataFrame:
+    """One row a user, as `read_log` sums them, of a log without a test in it: the ground of a plan.
+
+    Example:
+        >>> rows = pd.DataFrame({"user_id": ["a", "a", "b"], "click": [1, 1, 0]})
+        >>> read_history(rows, Plan({"clicks_per_user": Metric("click")}))["click"].sort_values().tolist()
+        [0.0, 2.0]
+    """
+    with _opened(source) as db:
+        columns = [row[0] for row in db.execute("DESCRIBE log").fetchall()]
+        query = _Query(plan, columns, split=False)
+        query.look_for_holes(db)
+        if plan.log.time is not None:
+            db.execute(f"CREATE TABLE span AS {query.span()}")
+        users: pd.DataFrame = db.sql(query.users()).to_arrow_table().to_pandas()
+    return users.drop(columns=["arm", "other_arm", "rows_of_user"])
+
+
 @contextmanager
 def _opened(source: str | Path | pd.DataFrame) -> Iterator[Any]:
     """A connection with the view ``log``."""
     duckdb = require("duckdb", extra="sql")
     with duckdb.connect(config={"memory_limit": MEMORY, "preserve_insertion_order": False}) as db:
         try:
+            db.execute("SET enable_progress_bar = false")
             if isinstance(source, pd.DataFrame):
                 db.register("log", source)
             else:
@@ -111,10 +131,11 @@ def _check_labels(db: Any, log: LogConfig) -> None:
 class _Query:
     """The two statements over the view ``log``."""
 
-    def __init__(self, plan: Plan, columns: list[str]) -> None:
+    def __init__(self, plan: Plan, columns: list[str], *, split: bool = True) -> None:
         self.plan, self.log, self.columns = plan, plan.log, columns
-        named = [self.log.unit, self.log.arm, self.log.time, self.log.exposed, *self.log.segments, *self.log.tastes]
-        for name in [*named, *self.log.distinct.values()]:
+        self.arm = _arm(plan.log) if split else "0"
+        named = [self.log.unit, self.log.arm if split else None, self.log.time, self.log.exposed]
+        for name in [*named, *self.log.segments, *self.log.tastes, *self.log.distinct.values()]:
             if name is not None and name not in columns:
                 raise DataError(unknown_name("column of the log", name, columns))
         decisive = dict.fromkeys(c for m in (*plan.goals.values(), *plan.guardrails.values()) for c in m.columns)
@@ -123,11 +144,25 @@ class _Query:
             if not self._known(name):
                 raise DataError(unknown_name("column of the log", name, [*columns, self.log.rows, *self.log.distinct]))
         self.counted = [*dict.fromkeys([*decisive, *others])]
+        self.holed: frozenset[str] = frozenset(self.counted)
+
+    @property
+    def first(self) -> Metric:
+        """The goal whose effect is shown by half and by day."""
+        return next(iter(self.plan.goals.values()))
 
     @property
     def has_days(self) -> bool:
-        first = next(iter(self.plan.goals.values()))
-        return self.log.time is not None and self.log.level == "row" and first.kind in ("mean", "ratio")
+        return self.log.time is not None and self.log.level == "row" and self.first.kind in ("mean", "ratio")
+
+    def look_for_holes(self, db: Any) -> None:
+        """Columns without a missing value need no counting of them, user by user."""
+        summed = [c for c in self.counted if c in self.columns and c not in self.log.distinct]
+        if summed:
+            known = db.execute(
+                f"SELECT count(*), {', '.join(f'count({_name(c)})' for c in summed)} FROM log"
+            ).fetchall()[0]
+            self.holed = frozenset(c for c, n in zip(summed, known[1:], strict=True) if n < known[0])
 
     def span(self) -> str:
         """The middle of the test, to tell its halves apart."""
@@ -135,47 +170,50 @@ class _Query:
         return f"SELECT min({time}) + (max({time}) - min({time})) / 2 AS middle FROM log WHERE {self._during()}"
 
     def users(self) -> str:
-        log, during = self.log, self._during()
-        arm = _arm(log)
-        parts = [f"{_name(log.unit)} AS unit"]
-        parts += [
-            f"CAST({f}({arm}) FILTER ({during}) AS INTEGER) AS {n}" for f, n in (("min", "arm"), ("max", "other_arm"))
+        log, before = self.log, self.log.start is not None
+        parts = [
+            f"{_name(log.unit)} AS unit",
+            "CAST(min(arm_) AS INTEGER) AS arm",
+            "CAST(max(arm_) AS INTEGER) AS other_arm",
         ]
-        parts.append(f"count(*) FILTER ({during}) AS rows_of_user")
+        parts.append("count(*) FILTER (now_) AS rows_of_user")
         for name in self.counted:
-            parts.append(f"{self._sum(name, during)} AS {_name(name)}")
-            if log.start is not None:
-                parts.append(f"{self._sum(name, f'NOT ({during})')} AS {_name(f'pre_{name}')}")
+            parts.append(f"{self._sum(name, 'now_')} AS {_name(name)}")
+            if before:
+                parts.append(f"{self._sum(name, 'NOT now_')} AS {_name(f'pre_{name}')}")
             elif f"pre_{name}" in self.columns:
-                parts.append(f"{_sum(_name(f'pre_{name}'), during)} AS {_name(f'pre_{name}')}")
-            if log.time is not None and log.level == "row":
-                late = f"{during} AND {_moment(log)} >= (SELECT middle FROM span)"
-                parts.append(f"coalesce({self._sum(name, late)}, 0) AS {_name(f'late_{name}')}")
+                parts.append(f"CAST(sum({_name(f'pre_{name}')}) AS DOUBLE) AS {_name(f'pre_{name}')}")
+        if self.has_days:
+            parts += [f"coalesce({self._sum(c, 'late_')}, 0) AS {_name(f'late_{c}')}" for c in self.first.columns]
         if log.time is not None:
-            parts.append(f"min({_moment(log)}) FILTER ({during}) AS first")
+            parts.append("min(time_) FILTER (now_) AS first")
         if log.exposed is not None:
-            parts.append(
-                f"CAST(bool_or(CAST({_name(log.exposed)} AS BOOLEAN)) FILTER ({during}) AS INTEGER) AS exposed"
-            )
+            parts.append(f"CAST(bool_or(CAST({_name(log.exposed)} AS BOOLEAN)) FILTER (now_) AS INTEGER) AS exposed")
         parts += [f"min({_name(c)}) AS {_name(c)}" for c in (*log.segments, *log.tastes)]
         listed = ",\n  ".join(parts)
-        return f"SELECT {listed}\nFROM log GROUP BY {_name(log.unit)} HAVING arm IS NOT NULL"
+        return f"SELECT {listed}\nFROM ({self._rows()}) GROUP BY {_name(log.unit)} HAVING min(arm_) IS NOT NULL"
 
     def days(self) -> str:
         """Users of a day first, then their sums: users are the units of a day, too."""
-        metric: Metric = next(iter(self.plan.goals.values()))
-        x = self._sum(metric.numerator, "TRUE")
-        y = "1" if metric.denominator is None else self._sum(metric.denominator, "TRUE")
-        arm = _arm(self.log)
+        below = self.first.denominator
+        x, y = self._sum(self.first.numerator, "now_"), "1" if below is None else self._sum(below, "now_")
         inner = (
-            f"SELECT {_moment(self.log)}::DATE AS day, {arm} AS arm, "
-            f"CAST({x} AS DOUBLE) AS x, CAST({y} AS DOUBLE) AS y "
-            f"FROM log WHERE {self._during()} AND {arm} IS NOT NULL GROUP BY day, arm, {_name(self.log.unit)}"
+            f"SELECT CAST(time_ AS DATE) AS day, arm_ AS arm, CAST({x} AS DOUBLE) AS x, CAST({y} AS DOUBLE) AS y "
+            f"FROM ({self._rows()}) WHERE now_ AND arm_ IS NOT NULL GROUP BY day, arm, {_name(self.log.unit)}"
         )
         return (
             "SELECT day, arm, count(*) AS n, sum(x) AS x, sum(x * x) AS xx, sum(y) AS y, sum(y * y) AS yy, "
             f"sum(x * y) AS xy FROM ({inner}) GROUP BY day, arm"
         )
+
+    def _rows(self) -> str:
+        """Every row with what is asked of it many times: its time, its part of the test, and its arm there."""
+        during = self._during()
+        parts = ["*", f"({during}) AS now_", f"CASE WHEN {during} THEN {self.arm} END AS arm_"]
+        if self.log.time is not None:
+            time = _moment(self.log)
+            parts += [f"{time} AS time_", f"({during} AND {time} >= (SELECT middle FROM span)) AS late_"]
+        return f"SELECT {', '.join(parts)} FROM log"
 
     def _known(self, name: str) -> bool:
         return name in self.columns or name == self.log.rows or name in self.log.distinct
@@ -188,13 +226,10 @@ class _Query:
             return f"CAST(count(DISTINCT {_name(self.log.distinct[name])}) FILTER ({which}) AS DOUBLE)"
         if name not in self.columns:
             return f"CAST(count(*) FILTER ({which}) AS DOUBLE)"
-        return _sum(_name(name), which)
-
-
-def _sum(column: str, which: str) -> str:
-    """NULL where any of the rows is."""
-    whole = f"count({column}) FILTER ({which}) = count(*) FILTER ({which})"
-    return f"CASE WHEN {whole} THEN CAST(sum({column}) FILTER ({which}) AS DOUBLE) END"
+        total = f"CAST(sum({_name(name)}) FILTER ({which}) AS DOUBLE)"
+        if name not in self.holed:
+            return total
+        return f"CASE WHEN count({_name(name)}) FILTER ({which}) = count(*) FILTER ({which}) THEN {total} END"
 
 
 def _arm(log: LogConfig) -> str:

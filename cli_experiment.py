@@ -1,0 +1,119 @@
+"""The commands around real tests: `stylerec analyze` and `stylerec power`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from terminal import JSON, PATH, example, show, tell, tell_json
+
+PLAN = """
+\b
+A plan, written before the test:
+  users = 40000                   # planned, both arms
+  looks = "planned"               # once | any time | planned
+  [log]
+  unit = "customer"
+  arm = "variant"
+  control = "original"
+  treatment = "stylised"
+  time = "shown_at"
+  start = "2026-03-08"            # earlier rows are the past, for CUPED
+  segments = ["country"]
+  [goals.click_through_rate]
+  kind = "ratio"                  # mean | proportion | ratio | quantile
+  numerator = "click"
+  denominator = "impressions"     # the count of rows
+  [guardrails.returns]
+  numerator = "returned"
+  better = "lower"
+  margin = 0.02
+"""
+
+
+@click.command(epilog=PLAN)
+@click.argument("log")
+@click.option("--plan", "plan_file", type=PATH, required=True, help="TOML: goals, guardrails, looks, columns.")
+@click.option("--out", type=PATH, help="JSON file to write, too.")
+@JSON
+@example("stylerec analyze impressions.parquet --plan plan.toml")
+def analyze(log: str, plan_file: Path, out: Path | None, as_json: bool) -> None:
+    """Read a real A/B test: health first, then effects, then ship, roll back, keep running or withheld.
+
+    LOG is Parquet or CSV (or folder/*.parquet), one row an event or a user; it is summed where it lies.
+    Needs the extra `sql`.
+    """
+    from evaluation.experiment.decision import analyze_log
+    from evaluation.experiment.plan import read_plan
+    from evaluation.experiment.words import effect_rows, exploratory_rows, health_rows, verdict_lines
+    from recsys.files import write_json
+
+    found = analyze_log(log, read_plan(plan_file))
+    if out is not None:
+        write_json(out, found.to_json())
+        tell(f"every figure in {out}")
+    if as_json:
+        tell_json(found.to_json())
+        return
+    show(effect_rows(found), as_json=False)
+    click.echo("\n" + "\n".join(verdict_lines(found)) + "\n")
+    show(health_rows(found), as_json=False)
+    for title, rows in exploratory_rows(found).items():
+        click.echo(f"\n{title} (exploratory, not adjusted)")
+        show(rows, as_json=False)
+
+
+@click.command()
+@click.argument("log", required=False)
+@click.option("--plan", "plan_file", type=PATH, help="With LOG: which goals and columns; arms are not needed.")
+@click.option("--rate", type=click.FloatRange(0, 1, min_open=True, max_open=True), help="Control's proportion.")
+@click.option("--mean", type=float, help="Control's mean, with --sd.")
+@click.option("--sd", type=click.FloatRange(0, min_open=True), help="Standard deviation over users.")
+@click.option("--effect", "effects", type=float, multiple=True, help="Relative; repeatable. Default 1, 2, 5, 10 %.")
+@click.option("--power", "chance", type=float, default=0.8, show_default=True, help="Chance to find it.")
+@click.option("--alpha", type=float, default=0.05, show_default=True, help="Level, two-sided.")
+@click.option("--allocation", type=float, default=0.5, show_default=True, help="Share of treatment.")
+@click.option("--looks", type=int, default=1, show_default=True, help="Evenly spaced; more than one: group sequential.")
+@click.option("--users-per-week", type=float, help="New users a week, for the duration.")
+@JSON
+@example("stylerec power --rate 0.04 --effect 0.05 --users-per-week 30000 --looks 4")
+def power(
+    log: str | None,
+    plan_file: Path | None,
+    rate: float | None,
+    mean: float | None,
+    sd: float | None,
+    effects: tuple[float, ...],
+    chance: float,
+    alpha: float,
+    allocation: float,
+    looks: int,
+    users_per_week: float | None,
+    as_json: bool,
+) -> None:
+    """How many users, for how many weeks, a test needs: from a rate, a mean, or a log of yours.
+
+    With a log, its users are also split into tests that never were: power_of_log is how often one of that
+    size finds the effect, at effect 0 how often it alarms in vain.
+    """
+    from evaluation.experiment.plan import read_plan
+    from evaluation.experiment.planning import Wish, sizes, sizes_from_log, sizes_of_rate
+    from recsys.errors import ConfigError
+
+    wish = Wish(
+        effects=effects or Wish.effects,
+        power=chance,
+        alpha=alpha,
+        allocation=allocation,
+        looks=looks,
+        users_per_week=users_per_week,
+    )
+    if log is not None and plan_file is not None:
+        show(sizes_from_log(log, read_plan(plan_file), wish), as_json)
+    elif rate is not None:
+        show(sizes_of_rate(rate, wish), as_json)
+    elif mean is not None and sd is not None:
+        show(sizes(mean, sd, wish), as_json)
+    else:
+        raise ConfigError("power needs --rate, or --mean and --sd, or a log and --plan; see stylerec power --help")
