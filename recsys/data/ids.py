@@ -82,11 +82,16 @@ class IdMap:
         unknown = found < 0
         if unknown.any() and on_unknown == "raise":
             missing = ids[int(np.argmax(unknown))]
-            first = f"first {missing!r}; {len(self)} ids are known"
-            if not isinstance(missing, str):
-                first += f", and all are text: got {type(missing).__name__}, write map(str, ids)"
+            first = f"first {missing!r}; {len(self)} ids are known{self._cure(missing)}"
             raise UnknownIdError(f"{int(unknown.sum())} of {len(found)} ids are unknown, {first}")
         return found[~unknown]
+
+    def _cure(self, missing: Any) -> str:
+        """What an unknown id was probably meant to be: text instead of a number, or with its zeros in front."""
+        bare = str(missing).lstrip("0")
+        meant = next((i for i in self.ids if bare and i.lstrip("0") == bare), None)
+        hint = "" if meant is None else f"; did you mean {meant!r}?"
+        return hint if isinstance(missing, str) else f", and all are text, not {type(missing).__name__}{hint}"
 
     def decode(self, index: npt.ArrayLike) -> npt.NDArray[Any]:
         """The ids at these positions."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import math
 import re
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -12,7 +13,7 @@ from xml.sax.saxutils import escape
 import matplotlib
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator
+from matplotlib.ticker import MaxNLocator, StrMethodFormatter
 
 from recsys.errors import ConfigError
 from recsys.explain.words import called
@@ -26,6 +27,8 @@ FOR, AGAINST = "#0072B2", "#D55E00"
 """Okabe and Ito's blue and vermilion: told apart in every kind of colour vision, and by the hatching in print."""
 SHOWN, LONGEST = 12, 34
 """Bars by themselves; letters of a label."""
+TITLE, USER = 32, 20
+"""Letters of a title and of a user's id in the heading, of which the picture holds one line."""
 ID = {"taste": "this item itself", "id": "this customer's own taste", "item bias": "popularity"}
 BIASES = {"item bias": "popularity: ", "user bias": "user bias: "}
 WHOLE = {"average user": "what the average customer likes", "common": "all customers alike", "rest": "left by training"}
@@ -50,8 +53,10 @@ def write(explained: Explanation, path: Path, by: By | None, titles: Titles, wor
 
 def alternative(explained: Explanation, by: By | None, titles: Titles, words: Titles) -> str:
     """The picture in words: every bar with its number."""
-    bars = "; ".join(f"{label} {value:+.3f}" for label, value in _bars(explained, by, titles, words))
-    return f"{_heading(explained, titles)}. Score {explained.score:.3f} = {bars}."
+    bars = _bars(explained, by, titles, words)
+    digits = _digits([value for _, value in bars])
+    listed = "; ".join(f"{label} {value:+,.{digits}f}" for label, value in bars)
+    return f"{_heading(explained, titles)}. Score {explained.score:,.{digits}f} = {listed}."
 
 
 def _png(explained: Explanation, by: By | None, titles: Titles, words: Titles) -> bytes:
@@ -85,31 +90,46 @@ def _figure(explained: Explanation, by: By | None, titles: Titles, words: Titles
     drawn = Figure(figsize=(8, 1.35 + 0.32 * len(bars)))
     inch = 1 / drawn.get_figheight()
     axes = drawn.add_axes((0.36, 0.65 * inch, 0.6, 1 - 1.25 * inch))
-    _draw(axes, [value for _, value in bars])
+    digits = _digits([value for _, value in bars])
+    _draw(axes, [value for _, value in bars], digits)
     axes.set_yticks(range(len(bars)), [text(label) for label, _ in bars], parse_math=False)
     axes.tick_params(axis="y", length=0, labelsize=9)
-    axes.set_xlabel(f"adds to the score: {explained.score:.3f} in all")
-    heading = text(_heading(explained, titles))
+    axes.set_xlabel(f"adds to the score: {explained.score:,.{digits}f} in all")
+    heading = text(_heading(explained, titles, TITLE, USER))
     drawn.text(0.02, 1 - 0.38 * inch, heading, size=11, weight="bold", parse_math=False)
     return drawn
 
 
-def _draw(axes: Axes, values: Sequence[float]) -> None:
+def _digits(values: Sequence[float]) -> int:
+    """Decimals at which the largest has at least three figures: of small scores more, of counts none."""
+    largest = max(map(abs, values))
+    if largest >= 1000:
+        return 0
+    return 3 if largest >= 0.1 or not largest else 2 - math.floor(math.log10(largest))
+
+
+def _draw(axes: Axes, values: Sequence[float], digits: int) -> None:
     colours, hatches = zip(*((FOR, "") if v >= 0 else (AGAINST, "///") for v in values), strict=True)
     axes.barh(range(len(values)), values, height=0.66, color=colours, hatch=hatches, edgecolor="white", linewidth=0)
     for y, value in enumerate(values):
         side, gap = ("left", 4) if value >= 0 else ("right", -4)
-        axes.annotate(f"{value:+.3f}", (value, y), (gap, 0), textcoords="offset points", va="center", ha=side, size=9)
+        axes.annotate(
+            f"{value:+,.{digits}f}", (value, y), (gap, 0), textcoords="offset points", va="center", ha=side, size=9
+        )
     room = 0.25 * (max(map(abs, values)) or 1.0)
     axes.set_xlim(min(0.0, *values) - room, max(0.0, *values) + room)
     axes.xaxis.set_major_locator(MaxNLocator(5))
+    if not digits:
+        axes.xaxis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))
     axes.invert_yaxis()
     axes.axvline(0, color="#333333", linewidth=0.8)
     axes.spines[["top", "right", "left"]].set_visible(False)
 
 
-def _heading(explained: Explanation, titles: Titles) -> str:
-    return f"Why {titles.get(explained.item, explained.item)} for customer {explained.user}? ({explained.model})"
+def _heading(explained: Explanation, titles: Titles, title: int | None = None, user: int | None = None) -> str:
+    """The question; ``title`` and ``user`` are how many letters of each there is room for."""
+    what, whom = _short(titles.get(explained.item, explained.item), title), _short(explained.user, user)
+    return f"Why {what} for customer {whom}? ({explained.model})"
 
 
 def _bars(explained: Explanation, by: By | None, titles: Titles, words: Titles) -> list[tuple[str, float]]:
@@ -117,7 +137,7 @@ def _bars(explained: Explanation, by: By | None, titles: Titles, words: Titles) 
     every = explained.parts(by)
     parts = sorted((p for p in every if p.value), key=lambda p: -abs(p.value)) or every[:1]
     shown, others = (parts, []) if len(parts) <= SHOWN else (parts[: SHOWN - 1], parts[SHOWN - 1 :])
-    bars = [(_short(_label(p, titles, words)), p.value) for p in shown]
+    bars = [(_short(_label(p, titles, words), LONGEST), p.value) for p in shown]
     return bars + ([(f"{len(others)} smaller ones", sum(p.value for p in others))] if others else [])
 
 
@@ -136,9 +156,9 @@ def _label(part: Part, titles: Titles, words: Titles) -> str:
     return BIASES.get(part.kind, "") + called(part.name, words)
 
 
-def _short(text: str) -> str:
+def _short(text: str, longest: int | None) -> str:
     text = " ".join(text.split())
-    return text if len(text) <= LONGEST else text[: LONGEST - 1] + "…"
+    return text if longest is None or len(text) <= longest else text[: longest - 1] + "…"
 
 
 def _plain(text: str) -> str:

@@ -48,8 +48,18 @@ def test_an_id_that_is_no_text_is_refused(ids) -> None:
 
 def test_asking_by_number_says_that_ids_are_text() -> None:
     for asked in ([7], np.array([7])):
-        with pytest.raises(UnknownIdError, match=r"first .*7.*; 1 ids are known, and all are text: got int"):
+        with pytest.raises(UnknownIdError, match=r"1 ids are known, and all are text, not int.*; did you mean '7'\?"):
             IdMap.of(["7"]).encode(asked)
+    with pytest.raises(UnknownIdError, match=r"first None; 1 ids are known, and all are text, not NoneType$"):
+        IdMap.of(["7"]).encode([None])
+
+
+def test_an_id_that_lost_its_zeros_is_recognised() -> None:
+    for asked in ("472", "00472", 472):
+        with pytest.raises(UnknownIdError, match=r"did you mean '000472'\?$"):
+            IdMap.of(["4720", "000472"]).encode([asked])
+    with pytest.raises(UnknownIdError, match=r"first '000'; 1 ids are known$"):
+        IdMap.of(["0"]).encode(["000"])
 
 
 def test_no_ids_are_a_map_too() -> None:

@@ -84,6 +84,24 @@ def test_for_and_against_differ_in_colour_hatching_and_side() -> None:
         assert (colour, bar.get_hatch()) == ((FOR, "") if bar.get_width() >= 0 else (AGAINST, "///"))
 
 
+def test_long_names_stay_inside_the_picture() -> None:
+    long = explained((EVERYONE,), (ITSELF,), [[1.0]])
+    figure = Explanation("feature-als", "f" * 64, "x", 1.0, long.table).to_figure(titles={"x": "Winter Coat " * 20})
+    figure.draw_without_rendering()
+    box = figure.texts[0].get_window_extent()
+    assert 0 < box.x0 < box.x1 < figure.bbox.x1
+    assert "…" in figure.texts[0].get_text()
+
+
+@pytest.mark.parametrize(
+    ("value", "shown"), [(9_000_000.0, "+9,000,000"), (-1234.5, "-1,234"), (0.5, "+0.500"), (-3.217e-6, "-0.00000322")]
+)
+def test_numbers_have_the_digits_that_their_size_needs(value: float, shown: str) -> None:
+    axes = explained((EVERYONE,), (ITSELF,), [[value]]).to_figure().axes[0]
+    assert [t.get_text() for t in axes.texts] == [shown]
+    assert axes.get_xlabel() == f"adds to the score: {shown.removeprefix('+')} in all"
+
+
 def test_an_svg_holds_the_text_in_any_script_and_a_text_alternative(tmp_path: Path) -> None:
     path = tmp_path / "bars.svg"
     MANY.draw(path, "user", {"x": "Käse & Brot <b>"})
