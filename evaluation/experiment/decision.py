@@ -31,8 +31,8 @@ RULES: dict[Verdict, str] = {
     "or {guardrails} loses more than {margin}{looks}",
     "ship": "ship when {goals} is better at the {level} level{adjusted}, "
     "{shown}and nothing calls for a roll-back{looks}",
-    "keep running": "keep running while {goals} differs by no more than chance at the {level} level{adjusted}, "
-    "{unshown}or the planned look has not come{looks}",
+    "keep running": "keep running while {goals} differs by no more than chance at the {level} level{adjusted}"
+    "{unshown}{waiting}{looks}",
 }
 LOOKED = {
     "once": "; one look, at the planned size",
@@ -161,7 +161,8 @@ def _rule(verdict: Verdict, plan: Plan) -> str:
         adjusted=adjustment if len(plan.goals) > 1 else "",
         margin=f"{told} beyond chance" if margins else "chance",
         shown=f"every guardrail with a margin is shown to stay within it ({told}) " if margins else "",
-        unshown="a guardrail is not shown to stay within its margin, " if margins else "",
+        unshown=", or a guardrail is not shown to stay within its margin" if margins else "",
+        waiting=", or fewer users than planned came" if plan.looks == "once" and plan.users is not None else "",
         looks=LOOKED[plan.looks],
     )
 

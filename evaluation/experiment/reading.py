@@ -18,6 +18,9 @@ from recsys.extras import require
 MEMORY = "1500MB"
 """What DuckDB may hold; beyond it spills to disk."""
 
+OWN = ("unit", "arm", "other_arm", "rows_of_user", "first", "exposed")
+"""Columns that the table of users has itself."""
+
 
 @dataclass(frozen=True, eq=False)
 class Log:
@@ -138,6 +141,9 @@ class _Query:
         for name in [*named, *self.log.segments, *self.log.tastes, *self.log.distinct.values()]:
             if name is not None and name not in columns:
                 raise DataError(unknown_name("column of the log", name, columns))
+        for name in [*self.log.segments, *self.log.tastes]:
+            if name in OWN:
+                raise DataError(f"the column name {name!r} is taken; rename the log's column of that name")
         decisive = dict.fromkeys(c for m in (*plan.goals.values(), *plan.guardrails.values()) for c in m.columns)
         others = dict.fromkeys(c for m in plan.others.values() for c in m.columns if self._known(c))
         for name in decisive:
@@ -199,11 +205,11 @@ class _Query:
         x, y = self._sum(self.first.numerator, "now_"), "1" if below is None else self._sum(below, "now_")
         inner = (
             f"SELECT CAST(time_ AS DATE) AS day, arm_ AS arm, CAST({x} AS DOUBLE) AS x, CAST({y} AS DOUBLE) AS y "
-            f"FROM ({self._rows()}) WHERE now_ AND arm_ IS NOT NULL GROUP BY day, arm, {_name(self.log.unit)}"
+            f"FROM ({self._rows()}) WHERE now_ AND arm_ IS NOT NULL GROUP BY 1, 2, {_name(self.log.unit)}"
         )
         return (
             "SELECT day, arm, count(*) AS n, sum(x) AS x, sum(x * x) AS xx, sum(y) AS y, sum(y * y) AS yy, "
-            f"sum(x * y) AS xy FROM ({inner}) GROUP BY day, arm"
+            f"sum(x * y) AS xy FROM ({inner}) GROUP BY 1, 2"
         )
 
     def _rows(self) -> str:

@@ -119,6 +119,17 @@ def test_a_day_is_the_test_of_that_days_users(rows: pd.DataFrame) -> None:
     assert row["n"] == e.n_control + e.n_treatment
 
 
+def test_a_log_is_read_whatever_its_columns_are_called(rows: pd.DataFrame) -> None:
+    names = {"variant": "arm", "customer": "unit", "shown_at": "day", "country": "first", "lean": "x"}
+    log = replace(PLAN.log, arm="arm", unit="unit", time="day", segments=("first",), tastes=("x",))
+    with pytest.raises(DataError, match="'first' is taken"):
+        analyze_log(rows.rename(columns=names), replace(PLAN, log=log))
+    names["country"] = log_name = "n"
+    found = analyze_log(rows.rename(columns=names), replace(PLAN, log=replace(log, segments=(log_name,))))
+    assert found.decision == analyze_log(rows, PLAN).decision
+    assert len(found.analysis.days) == 14
+
+
 def test_users_in_both_arms_are_left_out_and_withhold_the_verdict(rows: pd.DataFrame) -> None:
     crossed = rows.assign(variant=rows["variant"].where(rows.index % 3000 != 2999, "stylised"))
     found = analyze_log(crossed, PLAN)
