@@ -7,13 +7,15 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import partial
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
 from recsys.config import from_mapping, to_mapping
 from recsys.errors import ConfigError, ImageError, unknown_name
 from recsys.extras import require
-from recsys.files import file_hash
+from recsys.files import stable_hash
+from study.folder import StudyFolder
 from style.imagestore import ImageStore
 from style.stylizers.adain import AdainConfig, AdainTask, SanetConfig
 from style.stylizers.cut import CutConfig, CutTask
@@ -69,7 +71,7 @@ def train_style(
 
     Raises:
         ArtifactError: ``out`` holds another training.
-        ConfigError: An unknown kind or option, or no style image.
+        ConfigError: An unknown kind or option, or no style image; or another training writes to ``out``.
         DataError: Too few photos, or the training diverged.
         ImageError: A style image cannot be read.
         MissingExtraError: TensorBoard is asked for and not installed.
@@ -81,11 +83,15 @@ def train_style(
         chosen = Photos.of(stack.enter_context(ImageStore.open(photos)), seed=config.seed)
         pictures = styles_from(styles, stack)
         task = KINDS[kind].make(settings, pictures, seed=config.seed)
-        about: dict[str, Any] = {"kind": kind, "options": to_mapping(settings), "photos": len(chosen.names)}
-        about["styles"] = [file_hash(p) if p.is_file() else list(pictures.names) for p in styles]
+        about: dict[str, Any] = {"kind": kind, "options": to_mapping(settings), "photos": stable_hash(chosen.names)}
+        about["styles"] = [[name, sha256(pictures.read(name)).hexdigest()] for name in pictures.names]
+        stack.enter_context(StudyFolder(out).lock())
         track = stack.enter_context(board(out)) if tensorboard else silent
         curve = train(task, chosen, config, out, about=about, say=say, track=track)
         task.export(out, {**about, "training": to_mapping(config), "judged": curve[-1] if curve else {}})
+    for found, what in ((chosen, "photo"), (pictures, "style picture")):
+        for _, problem in sorted(found.damaged.items()):
+            say(f"{what} left out: {problem}")
     return curve
 
 

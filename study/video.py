@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from recsys.errors import ConfigError, DataError
+from recsys.registry import component, names
 from study.pictures import choose_looks
 from style.base import Images
 from style.look import Look
@@ -49,6 +50,7 @@ def choose_look(
     if bool(stylizer) == bool(look or looks_file):
         raise ConfigError("give --stylizer for the whole picture, or --look or --looks for a recipe; one of them")
     if stylizer:
+        _check_stylizer(stylizer, styles, keys)
         images = tuple(str(path) for path in styles)
         name = stylizer.replace(".", "-")
         return Look(name, stylizer=stylizer, image=images, region="all", **keys)
@@ -57,6 +59,20 @@ def choose_look(
     if len(found) != 1:
         raise ConfigError(f"a clip takes one look, got {len(found)} of {looks_file}; name it with --look")
     return found[0]
+
+
+def _check_stylizer(stylizer: str, styles: Sequence[Path], keys: Mapping[str, Any]) -> None:
+    """What `Look` refuses, too, but here the cure is another one."""
+    if stylizer not in names("stylizers"):
+        return
+    spec = component("stylizers", stylizer).spec
+    if "style-image" in spec.needs and not styles:
+        raise ConfigError(f"{stylizer} needs a style image; give one with --style")
+    if not (spec.commercial or keys.get("accept_licence")):
+        licence = spec.weights_licence or spec.code_licence
+        raise ConfigError(
+            f"{stylizer} may not be free for commercial use (licence: {licence}); read it, then add --accept-licence"
+        )
 
 
 def plain(look: Look) -> bool:

@@ -11,15 +11,16 @@ from safetensors.torch import load, save
 from torch import Tensor
 
 from recsys.errors import ArtifactError, ConfigError
-from recsys.files import file_hash, read_json, write_bytes, write_json
+from recsys.files import file_hash, read_json, stable_hash, write_bytes, write_json
 
-MODEL, MANIFEST, FORMAT = "model.safetensors", "model.json", 1
+MODEL, MANIFEST, FORMAT = "model.safetensors", "model.json", 2
 
 
 def write_model(folder: Path, kind: str, tensors: Mapping[str, Tensor], facts: Mapping[str, Any]) -> None:
     """Write ``model.safetensors``, and ``model.json`` with ``facts`` that JSON can hold."""
     write_bytes(folder / MODEL, save({k: v.detach().cpu().contiguous() for k, v in tensors.items()}))
-    write_json(folder / MANIFEST, {"format": FORMAT, "kind": kind, **facts, "sha256": file_hash(folder / MODEL)})
+    told = {"format": FORMAT, "kind": kind, **facts, "sha256": file_hash(folder / MODEL)}
+    write_json(folder / MANIFEST, {**told, "seal": stable_hash(told)})
 
 
 def read_model(folder: Path, kind: str) -> tuple[dict[str, Any], dict[str, Tensor]]:
@@ -34,12 +35,17 @@ def read_model(folder: Path, kind: str) -> tuple[dict[str, Any], dict[str, Tenso
             f'{kind}: give the folder of a trained model, options = {{ model = "…" }}; '
             f"`stylerec style train {kind}` makes one"
         )
-    manifest = read_json(folder / MANIFEST)
+    try:
+        manifest = read_json(folder / MANIFEST)
+    except OSError as error:
+        raise ArtifactError(f"{folder} is no folder of a trained model ({error.strerror})") from error
     if not isinstance(manifest, dict) or manifest.get("kind") != kind or manifest.get("format") != FORMAT:
         raise ArtifactError(f"{folder} holds no {kind} model of format {FORMAT}; train it again")
     try:
-        if file_hash(folder / MODEL) != manifest["sha256"]:
-            raise ArtifactError(f"{folder / MODEL} was changed after it was written; train it again")
+        seal = manifest.pop("seal")
+        good = {MANIFEST: stable_hash(manifest) == seal, MODEL: file_hash(folder / MODEL) == manifest["sha256"]}
+        for name in (name for name, same in good.items() if not same):
+            raise ArtifactError(f"{folder / name} was changed after it was written; train it again")
         return manifest, load((folder / MODEL).read_bytes())
     except (KeyError, SafetensorError, FileNotFoundError) as error:
         raise damaged(folder, error) from error

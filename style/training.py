@@ -7,10 +7,11 @@ from (seed, step), so nothing but parameters, optimiser states and the step numb
 from __future__ import annotations
 
 import csv
+import hashlib
 import io
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -92,15 +93,17 @@ class Photos:
         names: Their names in the store, shuffled once.
         read: Name → bytes.
         held: The first so many are judged and never trained on.
+        damaged: Name → why a photo could not be read and the next one was taken; fills as photos are met.
     """
 
     names: Sequence[str]
     read: Callable[[str], bytes]
     held: int = HELD_OUT
+    damaged: dict[str, str] = field(default_factory=dict)
 
     @classmethod
     def of(cls, store: ImageStore, *, seed: int = 0) -> Photos:
-        """Every picture of a folder or zip.
+        """Every file of a folder or zip.
 
         Raises:
             DataError: There are fewer than 16.
@@ -139,10 +142,24 @@ class Photos:
         try:
             return decode(self.read(name)).pixels
         except ImageError as error:
-            raise ImageError(f"{name}: {error}; take it out of the training photos") from error
+            raise ImageError(f"{name}: {error}") from error
+
+    def _readable(self, index: int) -> Images:
+        """(h, w, 3) a photo, or the first after it that can be read: held out like it, or trained on like it.
+
+        Raises:
+            DataError: None can.
+        """
+        first, end = (0, self.held) if index < self.held else (self.held, len(self.names))
+        for place in (*range(index, end), *range(first, index)):
+            try:
+                return self.whole(self.names[place])
+            except ImageError as error:
+                self.damaged[self.names[place]] = str(error)
+        raise DataError(f"none of {end - first} photos can be read, such as {self.damaged[self.names[index]]}")
 
     def _crop(self, index: int, size: int, rng: np.random.Generator | None) -> Images:
-        pixels = self.whole(self.names[index])
+        pixels = self._readable(index)
         h, w = pixels.shape[:2]
         share = 1.0 if rng is None else rng.uniform(0.7, 1.0)
         side = max(1, round(min(h, w) * share))
@@ -245,9 +262,11 @@ def _tensors(task: Task) -> dict[str, Tensor]:
 
 
 def _save(task: Task, out: Path, mark: str, step: int, curve: Sequence[Mapping[str, float]]) -> None:
+    tensors = _tensors(task)
     known = {"mark": mark, "step": step, "curve": list(curve)}
+    known["seal"] = _seal(tensors, known)
     # one key: the format keeps several in an order of its own, and equal trainings write equal bytes
-    write_bytes(out / CHECKPOINT, save(_tensors(task), metadata={"training": json.dumps(known)}))
+    write_bytes(out / CHECKPOINT, save(tensors, metadata={"training": json.dumps(known)}))
     text = io.StringIO()
     writer = csv.DictWriter(text, fieldnames=list(curve[0]))
     writer.writeheader()
@@ -265,6 +284,8 @@ def _resume(task: Task, out: Path, mark: str) -> tuple[int, list[dict[str, float
     try:
         tensors, header = load(data), json.loads(data[8 : 8 + int.from_bytes(data[:8], "little")])
         known = json.loads(header["__metadata__"]["training"])
+        if known.pop("seal") != _seal(tensors, known):
+            raise ValueError("its content is not what was written")
         step, curve = int(known["step"]), list(known["curve"])
     except (SafetensorError, KeyError, ValueError) as error:
         raise ArtifactError(f"{path} is damaged ({error}); delete it to begin anew") from error
@@ -276,6 +297,15 @@ def _resume(task: Task, out: Path, mark: str) -> tuple[int, list[dict[str, float
     for name, optimiser in task.optimisers.items():
         _put(optimiser, {k.removeprefix(f"{name}#"): v for k, v in tensors.items() if k.startswith(f"{name}#")})
     return step, curve
+
+
+def _seal(tensors: Mapping[str, Tensor], known: Mapping[str, Any]) -> str:
+    """SHA-256 of all that a checkpoint holds: a bit that changed would lead the training elsewhere unseen."""
+    digest = hashlib.sha256(stable_hash(known).encode())
+    for name, tensor in sorted(tensors.items()):
+        digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
+        digest.update(tensor.numpy().tobytes())
+    return digest.hexdigest()
 
 
 def _put(optimiser: torch.optim.Optimizer, tensors: Mapping[str, Tensor]) -> None:

@@ -384,8 +384,8 @@ def test_one_look_and_no_more(tmp_path):
         ({"look": "retro", "stylizer": "colour.mkl"}, "one of them"),
         ({"looks_file": file}, "takes one look, got 2"),
         ({"look": "retroo"}, "did you mean 'retro'"),
-        ({"stylizer": "colour.mkl"}, "needs a style image"),
-        ({"stylizer": "diffusion"}, "accept_licence = true"),
+        ({"stylizer": "colour.mkl"}, "give one with --style"),
+        ({"stylizer": "diffusion"}, "add --accept-licence"),
     ):
         with pytest.raises(ConfigError, match=message):
             choose_look(**given)

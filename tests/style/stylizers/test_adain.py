@@ -11,6 +11,7 @@ from PIL import Image
 from stylizer_contract import StylizerContract, pictures
 
 from recsys.errors import ArtifactError, ConfigError
+from recsys.files import stable_hash
 from style.backbone import load_backbone
 from style.base import StyleCode
 from style.losses import channel_statistics
@@ -238,7 +239,8 @@ class TestModelFiles:
     def edited(self, models, folder, **facts):
         shutil.copytree(models["adain"][0], folder, dirs_exist_ok=True)
         manifest = json.loads((folder / "model.json").read_text())
-        (folder / "model.json").write_text(json.dumps({**manifest, **facts}))
+        told = {**{k: v for k, v in manifest.items() if k != "seal"}, **facts}
+        (folder / "model.json").write_text(json.dumps({**told, "seal": stable_hash(told)}))
         return str(folder)
 
     def test_a_model_seen_with_other_weights_is_refused(self, models, tmp_path):
