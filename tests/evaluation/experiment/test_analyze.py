@@ -256,3 +256,49 @@ def test_tables_that_are_no_log_are_refused(log: pd.DataFrame, change: dict[str,
         analyze(log.assign(**change), PLAN)
     with pytest.raises(DataError, match="misses clicks, age; it has unit"):
         analyze(log.drop(columns="clicks"), CONFIG.plan(segments=("age",)))
+
+
+def test_unlike_exposure_withholds(log: pd.DataFrame) -> None:
+    met = np.arange(len(log)) % 10 != 0
+    assert analyze(log.assign(exposed=met), PLAN).problems == ()
+    lost = met & ~((log["arm"] == 1).to_numpy() & (np.arange(len(log)) % 7 == 0))
+    found = analyze(log.assign(exposed=lost.astype(int)), PLAN)
+    assert "exposure differs: 9" in found.problems[0]
+    shares = [lost[log["arm"] == side].mean() for side in (0, 1)]
+    assert f"{shares[0]:.1%} of control and {shares[1]:.1%} of treatment" in found.problems[0]
+
+
+def test_a_split_that_breaks_on_one_day_is_dated(log: pd.DataFrame) -> None:
+    day = pd.Timestamp("2026-03-01") + pd.to_timedelta(np.arange(len(log)) * 10 // len(log), unit="D")
+    assert analyze(log.assign(first=day), PLAN).problems == ()
+    broken = log.assign(first=day).drop(index=log.index[(log["arm"] == 1) & (np.arange(len(log)) >= 1500)][::2])
+    found = [p for p in analyze(broken, PLAN).problems if "sequential check" in p]
+    number = int(found[0].split("on day ")[1].split(" of")[0])
+    assert 6 <= number <= 9  # whole until day 5; from then on 1 treated for 2 in control
+
+
+def test_arms_that_differed_before_the_test_withhold(log: pd.DataFrame) -> None:
+    found = analyze(log.assign(pre_clicks=log["pre_clicks"] + 2 * log["arm"]), PLAN)
+    assert "the arms differed before the test: pre_clicks by +" in found.problems[0]
+
+
+def test_goals_by_benjamini_and_hochberg(log: pd.DataFrame) -> None:
+    both = ABConfig(goals=("clicks_per_user", "click_through_rate"), guardrails=("sessions_with_click",)).plan()
+    found = analyze(log, replace(both, adjust="bh")).deciding("goal")
+    expected = stats.false_discovery_control([r.estimate.p_value for r in found])
+    assert [r.adjusted_p_value for r in found] == pytest.approx(list(expected))
+
+
+def test_every_row_has_what_holds_at_any_time_and_what_to_believe(log: pd.DataFrame) -> None:
+    for r in analyze(log, replace(PLAN, users=3000)).results:
+        e = r.estimate
+        assert (r.reading.low, r.reading.high, r.reading.p_value) == (e.relative_low, e.relative_high, e.p_value)
+        assert r.anytime.low is not None
+        assert e.relative_low is not None
+        assert r.anytime.low < e.relative_low
+        assert r.anytime.p_value > e.p_value
+        assert r.belief is not None
+        # A wide prior is almost a one-sided test of the relative effect.
+        assert r.belief.chance_positive == pytest.approx(
+            stats.norm.cdf(e.relative / e.relative_standard_error), abs=0.02
+        )
