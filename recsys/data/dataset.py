@@ -80,7 +80,7 @@ class Dataset:
             interactions: Who did what.
             catalog: The items; those without interactions belong to the dataset as well.
             item_features: One row an item, in any order.
-            user_features: One row a user, in any order.
+            user_features: One row a user, in any order; users of whom there is nothing else belong to the dataset, too.
             event_weights: Event → by what an interaction's weight is multiplied, such as view 1, cart 3 and
                 purchase 5; every event of the log must be named. None counts all alike.
             half_life_days: A weight halves every so many days before the last interaction; None: never.
@@ -94,7 +94,7 @@ class Dataset:
         if frame.empty:
             raise DataError("no interactions are left to learn from; see what was rejected and why")
         items = IdMap.of(catalog.ids)
-        users = IdMap.of(sorted(frame["user_id"].unique()))
+        users = IdMap.of(sorted({*frame["user_id"].unique(), *(() if user_features is None else user_features.ids)}))
         return cls(
             users=users,
             items=items,

@@ -130,3 +130,13 @@ def test_user_features_follow_the_users() -> None:
     block = FeatureBlock("age", np.array([[1.0], [2.0]], dtype=np.float32))
     data = Dataset.of(LOG, CATALOG, user_features=FeatureTable(IdMap.of(["v", "u"]), (block,)))
     assert data.user_features["age"].values[:, 0].tolist() == [2, 1]
+
+
+def test_users_known_by_their_features_alone_belong_to_the_dataset() -> None:
+    block = FeatureBlock("age", np.array([[1.0], [2.0], [3.0]], dtype=np.float32))
+    data = Dataset.of(LOG, CATALOG, user_features=FeatureTable(IdMap.of(["v", "new", "u"]), (block,)))
+    assert list(data.users) == ["new", "u", "v"]
+    assert data.user_features["age"].values[:, 0].tolist() == [2, 3, 1]
+    assert data.matrix.toarray().tolist() == [[0, 0, 0, 0], [0, 5, 0, 0], [0, 1, 0, 0]]
+    with pytest.raises(UnknownIdError, match="1 of 2 ids are unknown, first 'u'"):
+        Dataset.of(LOG, CATALOG, user_features=FeatureTable(IdMap.of(["v"]), (block.rows([0]),)))
