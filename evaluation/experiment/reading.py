@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import pandas as pd
@@ -99,7 +100,8 @@ def read_history(source: str | Path | pd.DataFrame, plan: Plan) -> pd.DataFrame:
 def _opened(source: str | Path | pd.DataFrame) -> Iterator[Any]:
     """A connection with the view ``log``."""
     duckdb = require("duckdb", extra="sql")
-    with duckdb.connect(config={"memory_limit": MEMORY, "preserve_insertion_order": False}) as db:
+    config = {"memory_limit": MEMORY, "preserve_insertion_order": False, "autoinstall_known_extensions": False}
+    with TemporaryDirectory() as spilled, duckdb.connect(config=config | {"temp_directory": spilled}) as db:
         try:
             db.execute("SET enable_progress_bar = false")
             if isinstance(source, pd.DataFrame):
