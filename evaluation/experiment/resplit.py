@@ -12,8 +12,8 @@ from scipy.special import stdtr
 from recsys.errors import ConfigError, DataError
 
 Floats = npt.NDArray[np.float64]
-BLOCK_CELLS = 2**21
-"""Splits × users held at once, whatever the number of either: 16 MB."""
+BLOCK_CELLS = 2**17
+"""Splits × users held at once, whatever the number of either: 1 MB, which stays in the processor's own memory."""
 STEPS = 2**16
 """Equal parts of [0, 1) that a random 16-bit number tells apart."""
 
