@@ -104,7 +104,8 @@ def _made(rows: int, path: str) -> str:
     users = max(rows // 50, 100)
     return f"""COPY (
         SELECT user_id, CAST(hash(user_id, 'split') % 2 AS TINYINT) AS arm, shown_at,
-            CAST(luck < 0.03 + 0.001 * (hash(user_id, 'split') % 2) * (shown_at >= '2026-03-08')::INT AS TINYINT) AS click,
+            CAST(luck < 0.03 + 0.001 * (hash(user_id, 'split') % 2) * (shown_at >= '2026-03-08')::INT AS TINYINT)
+                AS click,
             CASE WHEN luck < 0.003 THEN CAST(20 + hash(i, 'price') % 8000 / 100 AS FLOAT) ELSE 0 END AS revenue,
             ['fi', 'se', 'no', 'dk'][CAST(1 + hash(user_id, 'country') % 4 AS BIGINT)] AS country
         FROM (SELECT i, CAST(floor({users} * pow(hash(i) / 18446744073709551616.0, 1.5)) AS BIGINT) AS user_id,
