@@ -25,7 +25,7 @@ OPTIONS = {
 }
 
 
-@pytest.mark.parametrize("kind", ["time", "item-cold"])
+@pytest.mark.parametrize("kind", ["time", "item-cold", "user"])  # user: everyone can fold strangers in
 def test_every_model_is_compared_with_every_set_of_features(tmp_path: Path, kind: str) -> None:
     pytest.importorskip("lightfm", reason="extra lightfm is not installed")
     rng = np.random.default_rng(0)
@@ -45,6 +45,6 @@ def test_every_model_is_compared_with_every_set_of_features(tmp_path: Path, kind
     run_stages(study, OFFLINE_CHAIN, say=lambda line: None)
     rows = json.loads((tmp_path / "run" / "offline.json").read_text())["rows"]
     compared = {(row["model"], row["features"]) for row in rows}
-    assert {model for model, _ in compared} == set(names("models"))
+    assert {model for model, _ in compared} == set(names("models")) | {"bias-only"}
     for model in ("hybrid", "feature-als", "lightfm", "ensemble"):
         assert {(model, "none"), (model, "metadata")} <= compared
