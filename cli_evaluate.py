@@ -53,7 +53,7 @@ def evaluate(
     The table shows the longest lists, best recall first; --json gives every metric and length. CSV, Markdown and
     LaTeX are written into the folder's `comparison`.
     """
-    from evaluation.offline_tables import as_text
+    from evaluation.offline.tables import as_text
     from recsys.files import read_json
     from study.chain import OFFLINE_CHAIN
     from study.results import offline_ranking, offline_rows

@@ -10,11 +10,11 @@ import numpy as np
 import pandas as pd
 from scipy.cluster.vq import kmeans2
 
-from evaluation.candidates import Candidates, candidate_notes
-from evaluation.groups import Groups, history_groups, popularity_groups
 from evaluation.offline import OfflineResult, Ranker, evaluate
-from evaluation.offline_values import ModelKey
-from evaluation.rankers import ItemScores
+from evaluation.offline.candidates import Candidates, candidate_notes
+from evaluation.offline.groups import Groups, history_groups, popularity_groups
+from evaluation.offline.rankers import ItemScores
+from evaluation.offline.values import ModelKey
 from evaluation.splits import Split
 from recsys.data.catalog import Catalog
 from recsys.data.dataset import Dataset

@@ -6,9 +6,9 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
-from evaluation.offline_pass import Ranker
-from evaluation.offline_tables import write_tables
-from evaluation.offline_values import ModelKey
+from evaluation.offline.one_pass import Ranker
+from evaluation.offline.tables import write_tables
+from evaluation.offline.values import ModelKey
 from evaluation.table import TableRanker
 from recsys.data.source import read_table
 from recsys.errors import ConfigError

@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from evaluation.offline_pass import Ranker
-from evaluation.offline_result import OfflineResult
-from evaluation.offline_values import ModelKey
-from evaluation.rankers import Excluding
+from evaluation.offline.one_pass import Ranker
+from evaluation.offline.rankers import Excluding
+from evaluation.offline.result import OfflineResult
+from evaluation.offline.values import ModelKey
 from evaluation.splits import Split, rolling, thinned
 from recsys.data.dataset import Dataset
 from recsys.data.interactions import Interactions

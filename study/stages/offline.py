@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from evaluation.offline_result import OfflineResult
-from evaluation.offline_tables import write_tables
-from evaluation.offline_values import ModelKey
+from evaluation.offline.result import OfflineResult
+from evaluation.offline.tables import write_tables
+from evaluation.offline.values import ModelKey
 from recsys.config import to_mapping
 from recsys.data.recommendations import ORIGINAL
 from recsys.files import write_json

@@ -4,8 +4,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from evaluation.groups import Groups
-from evaluation.rankers import Excluding, ItemScores
+from evaluation.offline.groups import Groups
+from evaluation.offline.rankers import Excluding, ItemScores
 from evaluation.splits import thinned
 from recsys.data import Catalog, Dataset, Interactions
 from recsys.errors import ConfigError, DataError

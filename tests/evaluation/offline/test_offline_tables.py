@@ -9,11 +9,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from evaluation.groups import Groups
 from evaluation.metrics import METRICS
 from evaluation.offline import evaluate
-from evaluation.offline_tables import FILES, as_text, differences_csv, write_tables
-from evaluation.rankers import ItemScores
+from evaluation.offline.groups import Groups
+from evaluation.offline.rankers import ItemScores
+from evaluation.offline.tables import FILES, as_text, differences_csv, write_tables
 from recsys.data import Catalog, Dataset, Interactions
 from recsys.errors import ConfigError
 from recsys.models.popularity import Popularity

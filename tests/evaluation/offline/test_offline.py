@@ -11,10 +11,9 @@ import pandas as pd
 import pytest
 from scipy import stats
 
-from evaluation import offline_pass
-from evaluation.groups import Groups
 from evaluation.metrics import METRICS, SHARES
-from evaluation.offline import ModelKey, evaluate
+from evaluation.offline import ModelKey, evaluate, one_pass
+from evaluation.offline.groups import Groups
 from recsys.data import IdMap, Interactions
 from recsys.errors import ConfigError, DataError, StylerecError, UnknownIdError
 from recsys.progress import silenced
@@ -116,7 +115,7 @@ def plain_values(scores: Any, relevant: list[set[int]], allowed: Any, k: int) ->
 
 @pytest.mark.parametrize("block", [1, 7, 1000])
 def test_blocks_of_users_agree_with_a_loop_over_them(block: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(offline_pass, "BLOCK_USERS", block)
+    monkeypatch.setattr(one_pass, "BLOCK_USERS", block)
     rng = np.random.default_rng(0)
     scores, warm = rng.integers(0, 30, size=(25, 40)), rng.random(40) < 0.6
     relevant = [set(rng.choice(40, size=rng.integers(1, 8), replace=False).tolist()) for _ in range(25)]

@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from evaluation.comparison import difference_rows, metric_rows, share_rows
 from evaluation.multiplicity import check_adjustment
-from evaluation.offline_values import ModelKey, SegmentResult, UserValues
+from evaluation.offline.comparison import difference_rows, metric_rows, share_rows
+from evaluation.offline.values import ModelKey, SegmentResult, UserValues
 from recsys.errors import ConfigError, DataError, unknown_name
 
 __all__ = ["ModelKey", "OfflineResult", "SegmentResult", "UserValues"]

@@ -7,16 +7,14 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import numpy.typing as npt
 
-from evaluation.candidates import Candidates
-from evaluation.groups import Groups
 from evaluation.metrics import METRICS, RANKING, MetricAt, check_k
-from evaluation.offline_pass import Plan, Ranker, Relevant, one_pass
-from evaluation.offline_result import ModelKey, OfflineResult, SegmentResult
+from evaluation.offline.candidates import Candidates
+from evaluation.offline.groups import Groups
+from evaluation.offline.one_pass import Plan, Ranker, Relevant, one_pass
+from evaluation.offline.result import ModelKey, OfflineResult, SegmentResult
 from recsys.data.interactions import Interactions
 from recsys.errors import ConfigError, DataError, UnknownIdError, unknown_name
 from recsys.progress import progress
-
-__all__ = ["SEGMENTS", "ModelKey", "OfflineResult", "Ranker", "SegmentResult", "evaluate"]
 
 Ints = npt.NDArray[np.int64]
 Mask = npt.NDArray[np.bool_]

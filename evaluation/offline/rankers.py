@@ -8,9 +8,9 @@ import numpy as np
 import numpy.typing as npt
 import scipy.sparse as sp
 
-from evaluation.groups import Groups
 from evaluation.metrics import found_in
-from evaluation.offline_pass import Ranker
+from evaluation.offline.groups import Groups
+from evaluation.offline.one_pass import Ranker
 from recsys.data.dataset import Dataset
 from recsys.data.ids import IdMap
 from recsys.errors import ConfigError, DataError

@@ -5,9 +5,9 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from evaluation.candidates import Candidates, candidate_notes
 from evaluation.offline import evaluate
-from evaluation.rankers import ItemScores
+from evaluation.offline.candidates import Candidates, candidate_notes
+from evaluation.offline.rankers import ItemScores
 from evaluation.splits import SplitConfig, split
 from recsys.data import Catalog, Dataset, IdMap, Interactions
 from recsys.errors import DataError, UnknownIdError

@@ -11,7 +11,7 @@ import numpy.typing as npt
 from evaluation.bootstrap import bca_interval, sign_flip_p
 from evaluation.metrics import RANKING, SHARES
 from evaluation.multiplicity import ADJUSTMENTS
-from evaluation.offline_values import ModelKey, SegmentResult
+from evaluation.offline.values import ModelKey, SegmentResult
 
 Values = npt.NDArray[np.float64]
 Pair = tuple[ModelKey, ModelKey]

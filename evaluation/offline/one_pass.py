@@ -10,10 +10,10 @@ import numpy as np
 import numpy.typing as npt
 
 from evaluation.bootstrap import bootstrap_means
-from evaluation.groups import Groups
 from evaluation.metrics import MetricAt, check_lists, hit_matrix
-from evaluation.offline_shares import Tally
-from evaluation.offline_values import ModelKey, SegmentResult, UserValues
+from evaluation.offline.groups import Groups
+from evaluation.offline.shares import Tally
+from evaluation.offline.values import ModelKey, SegmentResult, UserValues
 from recsys.data.ids import IdMap
 from recsys.errors import DataError
 from recsys.progress import Advance

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from evaluation.groups import Groups, history_groups, popularity_groups
+from evaluation.offline.groups import Groups, history_groups, popularity_groups
 from recsys.errors import ConfigError, DataError
 
 
