@@ -58,6 +58,20 @@ def transfer(
     show(transfer_folder(images, looks, looks_file, out, seed=seed), as_json)
 
 
+@style.command("learn-look")
+@click.argument("references", type=PATH)
+@click.option("--name", required=True, help="Of the look.")
+@click.option("--out", type=PATH, required=True, help="TOML file to write, or to add the look to.")
+@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Of the drawings compared with.")
+@JSON
+@example("stylerec style learn-look references/ --name brand --out looks.toml")
+def learn(references: Path, name: str, out: Path, seed: int, as_json: bool) -> None:
+    """Learn a brand's look from 5 to 20 reference photos: grade, palettes, backdrop and texture, as TOML to edit."""
+    from study.brand import learn_look
+
+    show(learn_look(references, name, out, seed=seed), as_json)
+
+
 @style.command("video")
 @click.argument("clip", type=PATH)
 @click.option("--look", default="", help="Built in, or one of the file of looks.")

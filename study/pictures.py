@@ -34,13 +34,21 @@ def picture_names(store: ImageStore) -> list[str]:
     return found
 
 
+def read_looks(file: Path) -> dict[str, Any]:
+    """The [name] tables of a TOML file of looks."""
+    try:
+        tables = tomllib.loads(file.read_text(encoding="utf-8"))
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError(f"{file} is not valid TOML: {error}") from error
+    if "looks" in tables:
+        raise ConfigError(f"{file}: in a file of looks a table is called [name]; [looks.name] belongs in a study file")
+    return tables
+
+
 def choose_looks(wanted: Sequence[str], file: Path | None) -> list[Look]:
     """Looks by name: built in, or from a TOML file of [name] tables (all of them when the file is given)."""
     if file is not None:
-        try:
-            tables = tomllib.loads(file.read_text(encoding="utf-8"))
-        except tomllib.TOMLDecodeError as error:
-            raise ConfigError(f"{file} is not valid TOML: {error}") from error
+        tables = read_looks(file)
         return [look_from_mapping(name, table, file.parent) for name, table in tables.items()]
     known = builtin_looks()
     for name in wanted:

@@ -261,12 +261,18 @@ def _shift(plane: Floats, down: int, right: int) -> Floats:
 
 def tone(planes: Floats, grade: Grade, share: float = 1.0) -> Floats:
     """Warm or cool by channel gains and fade, ``share`` of it."""
+    lift, scale = lift_and_scale(grade, share)
+    return np.asarray(planes * scale[:, None, None] + lift[:, None, None], np.float32)
+
+
+def lift_and_scale(grade: Grade, share: float = 1.0) -> tuple[Floats, Floats]:
+    """What `tone` adds to each channel (3,) and multiplies it by (3,)."""
     warm, fade = np.float32(grade.warmth * share), np.float32(grade.fade * share)
     gain = np.array([1 + 0.05 * warm, 1 + 0.005 * warm, 1 - 0.13 * warm], np.float32)
     lift = np.array([34, 27, 24], np.float32) * fade
     top = np.array([250, 246, 236], np.float32)
     scale = gain * (1 - fade + fade * (top - lift / np.maximum(fade, 1e-6)) / 255)
-    return np.asarray(planes * scale[:, None, None] + lift[:, None, None], np.float32)
+    return lift, np.asarray(scale, np.float32)
 
 
 def vignette(shape: tuple[int, int], strength: float) -> Floats:

@@ -110,7 +110,7 @@ def marble(x: Floats, y: Floats, palette: Floats, jitter: Floats) -> Floats:
         ridge = noise(u * 0.7 * scale + bend * 0.5 + shift[0] * scale, v * 2.4 * scale + bend * 0.8 + shift[1])
         vein = np.exp(-np.abs(ridge) / np.float32(thin)) + 0.1 * np.exp(-np.abs(ridge) / np.float32(5 * thin))
         faint = np.clip(0.55 + 1.1 * noise(u * 1.7 + shift[1] * scale, v * 1.7), 0, 1)
-        picture = mix(picture, palette[2], np.float32(strength) * np.minimum(vein, 1) * faint)
+        picture = mix(picture, palette[2 % len(palette)], np.float32(strength) * np.minimum(vein, 1) * faint)
     light = 0.62 + 0.62 * spot(x, y, (0.1 * float(jitter[1]), -0.08), 0.62)
     return metal_frame(np.minimum(picture * light, np.float32(255)), x, y, palette[-1])
 

@@ -29,7 +29,7 @@ ROOT = Path(__file__).resolve().parents[1]
 COMMANDS = [
     "demo", "run", "check", "fit", "recommend", "similar", "explain", "evaluate", "tune", "simulate", "analyze",
     "power", "ope", "report",
-    "style list", "style transfer", "style embed", "style train", "style video",
+    "style list", "style transfer", "style embed", "style learn-look", "style train", "style video",
 ]  # fmt: skip
 
 
