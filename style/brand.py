@@ -28,7 +28,7 @@ APART = 9.0
 SHARE = 0.04
 """Least share of a background that a colour of the palette covers."""
 ALIKE = 9.0
-"""Mean ΔE2000 of ground and second shade up to which two pictures share a palette."""
+"""ΔE2000 of the grounds up to which two pictures share a palette."""
 PALETTES = 6
 CLEAR = 0.02
 """Share of the frame up to which a mask stays clear of it."""
@@ -140,21 +140,26 @@ def _without_drawing(grade: Grade, backdrop: Backdrop, references: Sequence[Refe
 
 
 def _palettes(backgrounds: Sequence[Images]) -> list[Palette]:
-    """One for each group of like pictures, the commonest first."""
-    groups: list[list[Floats]] = []
-    for found in map(_colours, backgrounds):
-        near = [_apart(group[0], found) for group in groups]
+    """One for each group of pictures whose grounds are alike, the commonest first."""
+    groups: list[tuple[Floats, list[Images]]] = []
+    for pixels in backgrounds:
+        ground = _colours(pixels)[:, :1]
+        near = [float(ciede2000(first, ground).item()) for first, _ in groups]
         if near and min(near) <= ALIKE:
-            groups[int(np.argmin(near))].append(found)
+            groups[int(np.argmin(near))][1].append(_some(pixels))
         else:
-            groups.append([found])
-    groups.sort(key=len, reverse=True)
-    return [_text(_mean(group)) for group in groups[:PALETTES]]
+            groups.append((ground, [_some(pixels)]))
+    groups.sort(key=lambda group: -len(group[1]))
+    return [_text(_colours(np.concatenate(members))) for _, members in groups[:PALETTES]]
+
+
+def _some(pixels: Images, most: int = 8000) -> Images:
+    return np.asarray(pixels[np.linspace(0, len(pixels) - 1, min(len(pixels), most)).astype(int)])
 
 
 def _colours(pixels: Images) -> Floats:
     """(3, k) Lab of a background's colours by area, the largest first; at least two."""
-    lab = rgb_to_lab(pixels[np.linspace(0, len(pixels) - 1, min(len(pixels), 8000)).astype(int)])
+    lab = rgb_to_lab(_some(pixels))
     seen = lab * np.array([[0.6], [1], [1]], np.float32)  # light and shade on one wall are one colour
     cells, cell = np.unique(np.rint(seen / CELL), axis=1, return_inverse=True)
     if cells.shape[1] > 1:
@@ -168,15 +173,6 @@ def _colours(pixels: Images) -> Floats:
         light = np.quantile(lab[0], [0.75, 0.25])
         found = [np.array([level, *found[0][1:]]) for level in light]
     return np.stack(found, axis=1).astype(np.float32)
-
-
-def _apart(first: Floats, second: Floats) -> float:
-    return float(ciede2000(first[:, :2], second[:, :2]).mean())
-
-
-def _mean(group: Sequence[Floats]) -> Floats:
-    k = min(lab.shape[1] for lab in group)
-    return np.asarray(np.mean([lab[:, :k] for lab in group], axis=0), np.float32)
 
 
 def _text(lab: Floats) -> Palette:
