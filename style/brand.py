@@ -25,7 +25,7 @@ CELL = 3.0
 """Colours are counted in cells of this size in Lab before they are clustered."""
 APART = 9.0
 """Mean distance in Lab, lightness at 0.6, up to which colours are one colour of the palette."""
-SHARE = 0.04
+SHARE = 0.02
 """Least share of a background that a colour of the palette covers."""
 ALIKE = 9.0
 """ΔE2000 of the grounds up to which two pictures share a palette."""
