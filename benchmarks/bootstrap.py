@@ -12,7 +12,6 @@ of the resamples and multiplied, which their loops allow. One thread; medians ov
 from __future__ import annotations
 
 import argparse
-import tracemalloc
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -21,7 +20,7 @@ from typing import Any
 import numpy as np
 from scipy import stats
 from threadpoolctl import threadpool_limits
-from turns import take_turns
+from turns import peak_mb, take_turns
 
 from evaluation.bootstrap import bca_interval, bootstrap_means, sign_flip_p
 from recsys.files import write_json
@@ -61,14 +60,6 @@ def ours(found: np.ndarray, resamples: int) -> None:
 
 def flips(found: np.ndarray, resamples: int) -> None:
     sign_flip_p(found[:, :METRICS] - found[:, METRICS:], resamples=resamples, seed=0)
-
-
-def peak_mb(run: Callable[[], None]) -> float:
-    tracemalloc.start()
-    run()
-    peak = tracemalloc.get_traced_memory()[1]
-    tracemalloc.stop()
-    return peak / 2**20
 
 
 def main() -> None:

@@ -13,17 +13,15 @@ from __future__ import annotations
 
 import argparse
 import os
-import tracemalloc
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import scipy.sparse as sp
 from implicit.cpu.als import AlternatingLeastSquares
 from threadpoolctl import threadpool_limits
-from turns import take_turns
+from turns import peak_mb, take_turns
 
 from recsys.data.ids import IdMap
 from recsys.files import write_json
@@ -101,14 +99,6 @@ def disagreement(ours: Lists, peers: Lists) -> float:
     if (differ & ~tied).any():
         raise SystemExit(f"the lists differ: {int((differ & ~tied).sum())} items that are no ties; nothing is timed")
     return float(differ.mean())
-
-
-def peak_mb(run: Callable[[], Any]) -> float:
-    tracemalloc.start()
-    run()
-    peak = tracemalloc.get_traced_memory()[1]
-    tracemalloc.stop()
-    return peak / 2**20
 
 
 def main() -> None:
