@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -12,6 +11,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from evaluation.clicks import click_probability
+from evaluation.designs.assignment import assign
 from evaluation.experiment.metrics import GOALS
 from evaluation.experiment.plan import LogConfig, Plan
 from recsys.errors import ConfigError, DataError, unknown_name
@@ -157,30 +157,6 @@ class Simulation:
     potential: pd.DataFrame
     truth: Mapping[str, Mapping[str, float | None]]
     realised: Mapping[str, Mapping[str, float | None]]
-
-
-def assign(units: Iterable[object], salt: str, allocation: float) -> Ints:
-    """(n,) treatment (1) or control (0) by a salted hash: stable everywhere, independent between salts.
-
-    Args:
-        units: Ids; what counts is ``str(unit)``.
-        salt: A test's own; two tests that share one share their split.
-        allocation: Share of treatment; raising it moves customers from control to treatment only.
-
-    Example:
-        >>> assign(["ann", "bob", "cy"], "spring", 0.5).tolist()
-        [1, 1, 0]
-        >>> bool(0.48 < assign(range(10000), "spring", 0.5).mean() < 0.52)
-        True
-    """
-    prefix = hashlib.blake2b(digest_size=8, key=hashlib.sha256(salt.encode()).digest())
-    digests = bytearray()
-    for unit in units.tolist() if isinstance(units, np.ndarray) else units:
-        digest = prefix.copy()
-        digest.update(str(unit).encode("utf-8", "surrogatepass"))
-        digests += digest.digest()
-    share = np.frombuffer(bytes(digests), dtype=">u8") / 2.0**64
-    return (share < allocation).astype(np.int64)
 
 
 def simulate(control: Arm, treatment: Arm, config: ABConfig, *, seed: int) -> Simulation:

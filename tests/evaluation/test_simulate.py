@@ -8,7 +8,8 @@ import pandas as pd
 import pytest
 from scipy import stats
 
-from evaluation.simulate import ABConfig, Arm, assign, simulate
+from evaluation.designs.assignment import assign
+from evaluation.simulate import ABConfig, Arm, simulate
 from recsys.config import from_mapping
 from recsys.errors import ConfigError, DataError
 
