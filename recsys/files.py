@@ -41,8 +41,9 @@ def atomic_write(path: Path | str, mode: str = "wb") -> Iterator[IO[Any]]:
             _settle(file)
         os.chmod(name, 0o644)
         os.replace(name, path)
-    except BaseException:
+    except BaseException as error:
         Path(name).unlink(missing_ok=True)
+        _name(error, path)
         raise
 
 
@@ -65,10 +66,17 @@ def write_together(folder: Path | str, files: Mapping[str, bytes]) -> None:
             os.chmod(written[folder / name], 0o644)
         for path, temporary in written.items():
             os.replace(temporary, path)
-    except BaseException:
+    except BaseException as error:
         for temporary in written.values():
             Path(temporary).unlink(missing_ok=True)
+        _name(error, folder)
         raise
+
+
+def _name(error: BaseException, path: Path) -> None:
+    """A full disk is told by the write, which knows no name; the reader of the message needs one."""
+    if isinstance(error, OSError) and error.errno is not None and error.filename is None:
+        error.filename = str(path)
 
 
 def _settle(file: IO[Any]) -> None:

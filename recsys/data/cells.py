@@ -17,6 +17,8 @@ Texts = npt.NDArray[Any]
 _DATES = {re.compile(r"[0-9]{4}.*[-/:T]"): "ISO8601", re.compile(r"[0-9]{8}\Z"): "%Y%m%d"}
 """What looks like a date → how it is read; not all that pandas would: it takes "now" and "2020.5", too."""
 
+_YEAR = re.compile(r"(19|20)[0-9]{2}")
+
 _SECOND_IN = {1: 9.2e9, 10**3: 9.2e12, 10**6: 9.2e15, 10**9: 9.2e18}
 """Units in a second → the largest epoch number read so; 9.2e9 s is in 2261, datetime64[ns] ends in 2262."""
 
@@ -109,7 +111,8 @@ def parse_times(cells: pd.Series) -> npt.NDArray[Any]:
 
     Read are datetimes, ISO 8601 text (also with ``/``; without a zone it is taken as UTC), dates as eight
     digits (``20200922``), and numbers from 0 as seconds since 1970, or milli-, micro- or nanoseconds where
-    seconds would lie beyond 2262. Anything that needs a guess (``03/04/2020``) is not read.
+    seconds would lie beyond 2262. Anything that needs a guess (``03/04/2020``) is not read, nor is a column that
+    holds nothing but years: as seconds they would all lie in the first hour of 1970.
 
     Example:
         >>> times = parse_times(pd.Series(["2024-01-02T01:00:00+01:00", "86400", "soon"]))
@@ -128,7 +131,8 @@ def parse_times(cells: pd.Series) -> npt.NDArray[Any]:
         parsed = pd.to_datetime(pd.Series(values[rows], dtype=object), errors="coerce", utc=True, format=style)
         times[rows] = _nanoseconds(parsed.dt.tz_convert(None))
     rows = np.isnat(times)
-    times[rows] = _from_epoch(_numbers(values[rows]))
+    if not all(_YEAR.fullmatch(v) or not v for v in values):
+        times[rows] = _from_epoch(_numbers(values[rows]))
     return times[text.codes]
 
 

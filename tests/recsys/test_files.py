@@ -1,7 +1,10 @@
+import errno
 import hashlib
 import json
 import os
+import resource
 import stat
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -84,6 +87,27 @@ def test_a_failed_write_leaves_what_was_there(tmp_path: Path, error: type[BaseEx
         fail_midway(path, error)
     assert [p.name for p in tmp_path.iterdir()] == ([] if old is None else ["a.txt"])
     assert old is None or path.read_text() == old
+
+
+@pytest.mark.parametrize(
+    ("name", "write"),
+    [
+        ("a.bin", lambda path: write_bytes(path, bytes(2 << 20))),
+        ("model", lambda path: write_together(path, {"a": bytes(2 << 20)})),
+    ],
+)
+def test_a_full_disk_is_told_with_the_name_of_the_file(
+    tmp_path: Path, name: str, write: Callable[[Path], None]
+) -> None:
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 20, before[1]))  # the system's own refusal of a write, EFBIG
+    try:
+        with pytest.raises(OSError, match=name) as refused:
+            write(tmp_path / name)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert (refused.value.errno, refused.value.filename) == (errno.EFBIG, str(tmp_path / name))
+    assert [p for p in tmp_path.rglob("*") if p.is_file()] == []
 
 
 def test_readers_see_the_old_file_until_the_new_one_is_whole(tmp_path: Path) -> None:

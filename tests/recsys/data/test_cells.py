@@ -163,6 +163,12 @@ def test_what_is_no_time(cell: object) -> None:
     assert np.isnat(parse_times(objects(cell, "2020-01-01"))).tolist() == [True, False]
 
 
+def test_a_column_of_years_alone_is_not_read_as_seconds_of_1970() -> None:
+    assert np.isnat(parse_times(objects("2019", "2020", ""))).all()
+    assert np.isnat(parse_times(pd.Series([2019, 2020]))).all()
+    assert parse_times(pd.Series([2019, 86_400])).astype(np.int64).tolist() == [2019 * 10**9, 86_400 * 10**9]
+
+
 @pytest.mark.parametrize("unit", ["s", "ms", "us", "ns"])
 def test_datetime_columns_of_any_unit_become_utc_nanoseconds(unit: str) -> None:
     cells = pd.Series(np.array(["2020-01-01T12:00", "NaT"], dtype=f"datetime64[{unit}]"))
