@@ -3,21 +3,27 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import pandas as pd
 from scipy.cluster.vq import kmeans2
 
+from evaluation.metrics import BiasedMetricWarning
+from evaluation.metrics.lists import Matrix
 from evaluation.offline import OfflineResult, Ranker, evaluate
+from evaluation.offline.aspects import ListAspects
 from evaluation.offline.candidates import Candidates, candidate_notes
 from evaluation.offline.groups import Groups, history_groups, popularity_groups
 from evaluation.offline.rankers import ItemScores
+from evaluation.offline.run import AUC
 from evaluation.offline.values import ModelKey
 from evaluation.splits import Split
 from recsys.data.catalog import Catalog
 from recsys.data.dataset import Dataset
+from recsys.data.features import FeatureBlock
+from recsys.data.presentation import Presentations
 from recsys.data.recommendations import ORIGINAL
 from recsys.errors import ConfigError, unknown_name
 from recsys.models.popularity import Popularity
@@ -59,18 +65,42 @@ def compare(
         broken_down: Also by the groups of the study file.
     """
     settings = study.config.evaluation
-    return evaluate(
-        dict(models) | floors(study, data, models),
-        parts.test,
-        warm=data.is_warm,
-        ks=settings.k,
-        metrics=settings.metrics,
-        groups=groups(study, data) if broken_down else (),
-        candidates=candidates(study, parts, data),
-        exclude_seen=study.config.split.exclude_seen,
-        resamples=settings.resamples,
-        seed=study.config.seed,
-    )
+    parted = groups(study, data) if broken_down else ()
+    deep = broken_down and settings.beyond
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", BiasedMetricWarning)  # a note of the result says it
+        return evaluate(
+            dict(models) | floors(study, data, models),
+            parts.test,
+            warm=data.is_warm,
+            ks=settings.k,
+            metrics=settings.metrics if deep else [name for name in settings.metrics if name != AUC],
+            groups=parted,
+            candidates=candidates(study, parts, data),
+            exclude_seen=study.config.split.exclude_seen,
+            aspects=aspects(study, data, parted) if deep else None,
+            sampled=settings.sampled if deep else 0,
+            resamples=settings.resamples,
+            seed=study.config.seed,
+        )
+
+
+def aspects(study: Study, data: Dataset, parted: Sequence[Groups]) -> ListAspects:
+    """What lists are held against: histories, style as photographed, categories, groups of items, and looks as shown.
+
+    Distances are taken in the space of the original photos whatever a model saw, so that models can be compared.
+    """
+    frame = Catalog.load(study.folder / "catalog.parquet").frame
+    category = FeatureBlock.one_hot("category", frame["category"])
+    spaces: dict[str, Matrix] = {"category": category.values} if category.columns else {}
+    block = style_block(study)
+    if block is not None:
+        spaces["style"] = np.asarray(table_for(study, ORIGINAL)[block].values, np.float32)
+    made = Presentations.load(study.folder / "presentations.parquet")
+    shown = {look: made.accepted(look).reindex(frame["item_id"]).eq(True).to_numpy() for look in study.looks}
+    looks = {look: np.where(accepted, look, ORIGINAL) for look, accepted in shown.items()}
+    of_items = tuple(group for group in parted if group.of == "items")
+    return ListAspects(data.matrix, spaces, of_items, looks if study.encoders else {})
 
 
 def candidates(study: Study, parts: Split, data: Dataset) -> Candidates:

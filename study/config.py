@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from evaluation.metrics import METRICS, RANKING
+from evaluation.offline.run import AUC
 from evaluation.simulate import ABConfig
 from evaluation.splits import SplitConfig
 from recsys.config import from_mapping
@@ -19,6 +20,7 @@ from recsys.errors import ConfigError, unknown_name
 from recsys.models.base import Recommender
 from recsys.registry import component, names
 from recsys.rerank.chain import steps_from
+from study.blocks import FeaturesConfig
 from style.look import Look, look_from_mapping
 
 DEFAULT_LOOKS = ("retro", "minimalist")
@@ -70,45 +72,20 @@ class InteractionsConfig:
 
 
 @dataclass(frozen=True)
-class FeaturesConfig:
-    """What describes an item.
-
-    Attributes:
-        blocks: Encoder names and catalogue columns (one-hot).
-        device: ``auto`` takes a GPU when there is one.
-        batch: Images encoded at once.
-    """
-
-    blocks: tuple[str, ...] = ("efficientnet-lite0", "magenta-style", "gram", "category")
-    device: str = "auto"
-    batch: int = 32
-
-    @property
-    def encoders(self) -> tuple[str, ...]:
-        """The blocks that are made from pictures."""
-        known = names("encoders")
-        return tuple(b for b in self.blocks if b in known)
-
-    @property
-    def columns(self) -> tuple[str, ...]:
-        """The blocks that are catalogue columns."""
-        known = names("encoders")
-        return tuple(b for b in self.blocks if b not in known)
-
-
-@dataclass(frozen=True)
 class EvaluationConfig:
     """The offline comparison.
 
     Attributes:
         k: List lengths.
-        metrics: Names of what is measured; see `evaluation.metrics.RANKING`.
+        metrics: Names of what is measured; see `evaluation.metrics.RANKING`. ``auc`` ranks every candidate.
         resamples: Bootstrap resamples of users.
         groups: By what the comparison is broken down: ``history`` of users, ``popularity``, ``price`` and ``style`` of
             items, and columns of the catalogue such as ``category``.
         adjust: How p-values allow for the number of models: ``holm`` or ``bh``.
         available_from: Catalogue column with the day from which an item could be shown; "" lets lists hold every item.
         as_of: Items are candidates that could be shown by the end of train (``train-end``) or of test (``test-end``).
+        beyond: Also describe the lists beyond accuracy, and weigh choices by their chance to be in the log.
+        sampled: Also rank each choice among so many drawn items, to compare with numbers of others; BIASED, 0: do not.
     """
 
     k: tuple[int, ...] = (10, 20)
@@ -118,11 +95,18 @@ class EvaluationConfig:
     adjust: Literal["holm", "bh"] = "holm"
     available_from: str = ""
     as_of: Literal["train-end", "test-end"] = "test-end"
+    beyond: bool = True
+    sampled: int = 0
 
     def __post_init__(self) -> None:
+        known = (*RANKING, AUC)
         for name in self.metrics:
-            if name not in RANKING:
-                raise ConfigError(f"evaluation.metrics: {unknown_name('metric', name, RANKING)}")
+            if name not in known:
+                raise ConfigError(f"evaluation.metrics: {unknown_name('metric', name, known)}")
+        if self.sampled < 0 or (not self.beyond and (self.sampled or AUC in self.metrics)):
+            raise ConfigError(
+                f"evaluation.sampled must be >= 0, got {self.sampled}, and with auc it needs evaluation.beyond = true"
+            )
         if "recall" not in self.metrics:
             raise ConfigError("evaluation.metrics must hold recall, by which the baseline is chosen; add it")
         if not self.k or min(self.k) < 1:

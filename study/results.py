@@ -60,8 +60,11 @@ def _ab_lines(ab: dict[str, Any]) -> list[str]:
 
 
 def offline_rows(offline: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """An offline comparison as rows for a table: every segment, group, model, metric and list length."""
-    return [*offline.get("rows", []), *offline.get("groups", [])]
+    """An offline comparison as rows for a table: every segment, group, model, metric and list length.
+
+    ``of`` says of what (a space, a group, a stratum) where a metric is of several.
+    """
+    return [row for name in ("rows", "groups", "beyond", "further") for row in offline.get(name, [])]
 
 
 def offline_ranking(offline: Mapping[str, Any]) -> list[dict[str, Any]]:

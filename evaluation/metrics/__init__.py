@@ -19,6 +19,7 @@ from evaluation.metrics.catalogue import (
     popularity_lift,
     presentation_mix,
 )
+from evaluation.metrics.columns import UserColumns
 from evaluation.metrics.debiased import (
     BiasedMetricWarning,
     Strata,
@@ -30,7 +31,7 @@ from evaluation.metrics.debiased import (
     strata_edges,
     stratified,
 )
-from evaluation.metrics.description import describe_lists
+from evaluation.metrics.description import Aspects, describe_lists
 from evaluation.metrics.diversity import (
     calibration,
     history_shares,
@@ -67,12 +68,14 @@ __all__ = [
     "METRICS",
     "RANKING",
     "SHARES",
+    "Aspects",
     "BiasedMetricWarning",
     "ListScores",
     "Measure",
     "Metric",
     "MetricAt",
     "Strata",
+    "UserColumns",
     "auc",
     "average_popularity",
     "average_precision",

@@ -209,7 +209,7 @@ def stratified(credit: Values, propensity: Values, edges: npt.ArrayLike) -> Stra
     return Strata(bounds, n_pairs, np.where(n_pairs > 0, total / np.maximum(n_pairs, 1), np.nan))
 
 
-def sampled_ranks(ranks: Ints, n_candidates: int, n_negatives: int, rng: np.random.Generator) -> Ints:
+def sampled_ranks(ranks: Ints, n_candidates: int | Ints, n_negatives: int, rng: np.random.Generator) -> Ints:
     """BIASED: the rank of each relevant item among ``n_negatives`` drawn irrelevant ones instead of all candidates.
 
     Metrics of such ranks can order models otherwise than the metrics whose names they bear, and all but AUC tend to
@@ -218,7 +218,7 @@ def sampled_ranks(ranks: Ints, n_candidates: int, n_negatives: int, rng: np.rand
 
     Args:
         ranks: (m,) rank, from 1, of each relevant item among the irrelevant candidates and itself.
-        n_candidates: How many that are.
+        n_candidates: How many that are; (m,) where it differs by user.
         n_negatives: Irrelevant items drawn a pair, without replacement; below ``n_candidates``.
         rng: Draws.
 
@@ -232,12 +232,15 @@ def sampled_ranks(ranks: Ints, n_candidates: int, n_negatives: int, rng: np.rand
     Warns:
         BiasedMetricWarning: Always.
     """
-    if not 1 <= n_negatives < n_candidates:
-        raise ConfigError(f"n_negatives must be from 1 to {n_candidates - 1}, got {n_negatives}; 100 is usual")
-    if len(ranks) and (ranks.min() < 1 or ranks.max() > n_candidates):
-        raise DataError(f"ranks must be from 1 to {n_candidates}, got {ranks.min()} to {ranks.max()}; rank everything")
+    fewest = int(np.min(n_candidates)) if np.size(n_candidates) else n_negatives + 1
+    if not 1 <= n_negatives < fewest:
+        raise ConfigError(f"n_negatives must be from 1 to {fewest - 1}, got {n_negatives}; 100 is usual")
+    if len(ranks) and (ranks.min() < 1 or (ranks > n_candidates).any()):
+        most = int(np.max(n_candidates))
+        raise DataError(f"ranks must be from 1 to {most}, got {ranks.min()} to {ranks.max()}; rank everything")
     warnings.warn(
-        f"metrics among {n_negatives} sampled of {n_candidates} candidates are biased and may order models wrongly; "
+        f"metrics among {n_negatives} sampled of up to {np.max(n_candidates, initial=0)} candidates are biased and may "
+        "order models wrongly; "
         "rank all candidates to decide anything",
         BiasedMetricWarning,
         stacklevel=2,

@@ -102,14 +102,22 @@ def personalisation(items: Ints, n_items: int) -> float:
         >>> round(personalisation(np.array([[0, 1], [1, 2]]), 3), 9)
         0.5
     """
+    return unlikeness(likeness(items, n_items), int((items >= 0).any(axis=1).sum()))
+
+
+def likeness(items: Ints, n_items: int) -> Values:
+    """(n_items,) sum of the lists' unit vectors; sums of blocks of users are what `unlikeness` takes."""
     filled = items >= 0
     counts = filled.sum(axis=1)
-    n_users = int((counts > 0).sum())
-    if n_users < 2:
-        return float("nan")
     norm = np.broadcast_to((1 / np.sqrt(np.maximum(counts, 1)))[:, None], items.shape)[filled]
-    total = np.bincount(items[filled], weights=norm, minlength=n_items)
-    return float(np.clip(1 - (total @ total - n_users) / (n_users * (n_users - 1)), 0, 1))
+    return np.bincount(items[filled], weights=norm, minlength=n_items).astype(np.float64)
+
+
+def unlikeness(total: Values, n_lists: int) -> float:
+    """`personalisation` of ``n_lists`` lists whose unit vectors sum to ``total``."""
+    if n_lists < 2:
+        return float("nan")
+    return float(np.clip(1 - (total @ total - n_lists) / (n_lists * (n_lists - 1)), 0, 1))
 
 
 def list_shares(items: Ints, membership: Matrix) -> Values:

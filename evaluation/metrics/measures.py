@@ -277,6 +277,19 @@ BEYOND = {
             "no value without exposure",
             source="Gómez et al. 2022",
         ),
+        Measure(
+            "exposure_share",
+            "exposure of the items of one style, seller or price band",
+            "exposure of items with a group",
+            "no value without exposure",
+            source="Gómez et al. 2022",
+        ),
+        Measure(
+            "presentation_mix",
+            "exposure in one look",
+            "exposure",
+            "no value without exposure",
+        ),
     )
 }
 """Beyond accuracy, in `catalogue` and `diversity`."""

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from evaluation.bootstrap import bca_interval, sign_flip_p
-from evaluation.metrics import RANKING, SHARES
+from evaluation.metrics import BEYOND, FURTHER, RANKING, SHARES
+from evaluation.metrics.columns import Column
 from evaluation.multiplicity import ADJUSTMENTS
+from evaluation.offline.ratios import Ratios
 from evaluation.offline.values import ModelKey, SegmentResult
 
 Values = npt.NDArray[np.float64]
@@ -41,6 +43,73 @@ def share_rows(segment: str, part: SegmentResult, key: ModelKey) -> list[dict[st
         | {"denominator": SHARES[name].denominator}
         for (name, k), share in part.shares.get(key, {}).items()
     ]
+
+
+def beyond_rows(segment: str, part: SegmentResult, key: ModelKey) -> list[dict[str, Any]]:
+    """One row a measure beyond accuracy, space or group (``of``), and k of one model.
+
+    Means over users, and ratios of such means, have intervals; what is counted over all lists together has none.
+    ``due`` stands beside a share of exposure: the share of the candidates.
+    """
+    found = part.beyond[key]
+    rows = [*_ratio_rows(segment, part, key, found.described)]
+    for (measure, of, k), value in found.totals.items():
+        if np.isfinite(value):
+            of_lists = {"n_users": found.n_lists[k], "n_without": part.n_users - found.n_lists[k]}
+            ends = {"value": value, "low": None, "high": None, **of_lists}
+            rows.append(_about(segment, key, measure, k) | {"of": of} | ends | {"due": found.due.get(of)})
+    return [row | {"denominator": (SHARES | BEYOND)[row["metric"]].denominator} for row in rows]
+
+
+def further_rows(segment: str, part: SegmentResult, key: ModelKey) -> list[dict[str, Any]]:
+    """One row a debiased value, AUC or sampled value (``of`` says of what) and k of one model."""
+    rows = [row for ratios in part.beyond[key].further for row in _ratio_rows(segment, part, key, ratios)]
+    return [row | {"denominator": FURTHER[row["metric"]].denominator} for row in rows]
+
+
+def _ratio_rows(segment: str, part: SegmentResult, key: ModelKey, found: Ratios) -> Iterator[dict[str, Any]]:
+    columns = zip(found.columns, found.value, found.low, found.high, found.n_users, strict=True)
+    for (measure, of, k), value, low, high, n in columns:
+        if n:
+            ends = {"value": _finite(value), "low": _finite(low), "high": _finite(high)}
+            users = {"n_users": int(n), "n_without": part.n_users - int(n)}
+            yield _about(segment, key, measure, k) | {"of": of} | ends | users | {"due": None}
+
+
+def beyond_differences(segment: str, part: SegmentResult, pairs: Sequence[Pair]) -> list[dict[str, Any]]:
+    """One row a (model, baseline), measure and k: the difference with its percentile interval over shared resamples.
+
+    Measures of all lists together have a difference and no interval. There are no p-values: what is more novel or
+    more diverse is not for that better.
+    """
+    return [row for pair in pairs for row in _beyond_difference(segment, part, *pair)]
+
+
+def _beyond_difference(
+    segment: str, part: SegmentResult, key: ModelKey, baseline: ModelKey
+) -> Iterator[dict[str, Any]]:
+    mine, base = part.beyond[key], part.beyond[baseline]
+    for ours, theirs in zip((mine.described, *mine.further), (base.described, *base.further), strict=True):
+        place = {column: j for j, column in enumerate(theirs.columns)}
+        for i, column in enumerate(ours.columns):
+            j = place.get(column)
+            if j is None or not np.isfinite(ours.value[i] - theirs.value[j]):
+                continue
+            drawn = ours.resampled[:, i] - theirs.resampled[:, j]
+            ends = np.quantile(drawn, [0.025, 0.975]).tolist() if np.ptp(drawn) else (np.nan, np.nan)
+            yield _difference_of(segment, key, baseline, column, ours.value[i] - theirs.value[j], ends)
+    for column, value in mine.totals.items():
+        other = base.totals.get(column, 0.0 if column[0] == "presentation_mix" else np.nan)
+        if np.isfinite(value - other):
+            yield _difference_of(segment, key, baseline, column, value - other, (np.nan, np.nan))
+
+
+def _difference_of(
+    segment: str, key: ModelKey, baseline: ModelKey, column: Column, difference: float, ends: Sequence[float]
+) -> dict[str, Any]:
+    measure, of, k = column
+    found = {"difference": float(difference), "low": _finite(ends[0]), "high": _finite(ends[1])}
+    return _about(segment, key, measure, k) | {"of": of, "baseline": str(baseline)} | found
 
 
 def difference_rows(
@@ -75,6 +144,10 @@ def _differences(segment: str, part: SegmentResult, key: ModelKey, baseline: Mod
         | {"n_users": part.n_users, "n_better": int(better[j]), "n_worse": int(worse[j])}
         for j, (metric, k) in enumerate(part.columns)
     ]
+
+
+def _finite(value: float) -> float | None:
+    return float(value) if np.isfinite(value) else None
 
 
 def _ratio(a: float, b: float) -> float | None:

@@ -11,6 +11,9 @@ import numpy.typing as npt
 
 from evaluation.bootstrap import bootstrap_means
 from evaluation.metrics import MetricAt, check_lists, hit_matrix
+from evaluation.offline.aspects import ListAspects
+from evaluation.offline.beyond import Beyond, Observer
+from evaluation.offline.further import AllRanks
 from evaluation.offline.groups import Groups
 from evaluation.offline.shares import Tally
 from evaluation.offline.values import ModelKey, SegmentResult, UserValues
@@ -26,6 +29,8 @@ Values = Mapping[ModelKey, UserValues]
 
 BLOCK_USERS = 8192
 """Users whose lists are held at once."""
+BLOCK_CELLS = 2**23
+"""Users × candidates that are ranked at once where every rank is needed."""
 
 
 class Ranker(Protocol):
@@ -58,6 +63,9 @@ class Plan:
         exclude_seen: Leave what a user had out of the lists.
         resamples: Of the bootstrap.
         seed: Of it.
+        aspects: What lists are held against beyond hits; None: nothing.
+        auc: Whether every candidate is ranked for the area under the ROC curve.
+        sampled: Irrelevant items among which relevant ones are ranked, too; 0: no such biased values.
     """
 
     columns: tuple[MetricAt, ...]
@@ -65,6 +73,9 @@ class Plan:
     exclude_seen: bool
     resamples: int
     seed: int
+    aspects: ListAspects | None = None
+    auc: bool = False
+    sampled: int = 0
 
     @property
     def ks(self) -> tuple[int, ...]:
@@ -115,7 +126,11 @@ class Relevant:
     def hits(self, lists: Ints, part: slice, n_items: int) -> Hits:
         """Which items of the lists of the users ``part`` are relevant to them."""
         row = np.repeat(np.arange(len(lists)), self.counts[part])
-        return hit_matrix(lists, row, self.item[self.ends[part.start] : self.ends[part.stop]], n_items)
+        return hit_matrix(lists, row, self.items_of(part), n_items)
+
+    def items_of(self, part: slice) -> Ints:
+        """The relevant items of the users ``part``, one user's after the other's."""
+        return self.item[self.ends[part.start] : self.ends[part.stop]]
 
 
 @dataclass(frozen=True, eq=False)
@@ -160,24 +175,32 @@ def one_pass(
     values = _empty(models, len(relevant.users), len(plan.columns))
     tallies = {key: Tally(allowed, plan.warm, plan.ks) for key in models}
     parts = [part for group in groups if group.of == "items" for part in _by_items(group, relevant, models, plan)]
+    found_beyond: dict[ModelKey, Beyond] = {}
     longest = [plan.columns[j] for j in plan.longest]
     for key, model in models.items():
+        observer = None if plan.aspects is None else Observer.of(plan.aspects, allowed, key.features, plan.ks)
         for start in range(0, len(relevant.users), BLOCK_USERS):
             part = slice(start, min(start + BLOCK_USERS, len(relevant.users)))
             users, counts = relevant.users[part], relevant.counts[part]
-            lists, scores = _lists(key, model, users, allowed, plan, int(counts.max()))
+            lists, scores = _lists(key, model, users, allowed, plan, _depth(plan, int(counts.max())))
             hits = relevant.hits(lists, part, len(allowed))
             for j, column in enumerate(plan.columns):
                 values[key][part, j] = column(hits, counts)
             tallies[key].add(lists, scores)
             for one in parts:
                 one.add(key, users, lists, hits, longest)
+            if observer is not None:
+                observer.add(users, lists, hits, counts, relevant.items_of(part))
             advance(len(users), note=str(key))
+        if observer is not None and len(relevant.users):
+            observer.ranks = _all_ranks(key, model, relevant, allowed, plan)
+            found_beyond[key] = observer.summary(resamples=plan.resamples, seed=plan.seed)
     mixed = plan.warm is not None and bool(plan.warm[allowed].any() and not plan.warm[allowed].all())
     whole = replace(
         _result(relevant, values, plan, plan.names(), allowed, test_users),
         shares={key: tally.shares(mixed=mixed) for key, tally in tallies.items()},
         n_empty={key: tally.n_empty for key, tally in tallies.items()},
+        beyond=found_beyond,
     )
     names = plan.names(plan.longest)
     found: dict[str, SegmentResult] = {}
@@ -242,9 +265,34 @@ def _result(
     )
 
 
-def _lists(key: ModelKey, model: Ranker, users: Ints, allowed: Mask, plan: Plan, most: int) -> tuple[Ints, Scores]:
+def _all_ranks(key: ModelKey, model: Ranker, relevant: Relevant, allowed: Mask, plan: Plan) -> AllRanks:
+    """What takes the rank of every candidate; nothing where it is not asked for."""
+    found = AllRanks(plan.ks, plan.auc, plan.sampled, np.random.default_rng([plan.seed, 1]))
+    if plan.aspects is None or not (plan.auc or plan.sampled):
+        return found
+    depth = int(allowed.sum())
+    step = max(1, BLOCK_CELLS // max(depth, 1))
+    for start in range(0, len(relevant.users), step):
+        part = slice(start, min(start + step, len(relevant.users)))
+        users = relevant.users[part]
+        lists, _ = _lists(key, model, users, allowed, plan, depth)
+        had = plan.aspects.history[users]
+        n_had = np.bincount(
+            np.repeat(np.arange(len(users)), np.diff(had.indptr))[(had.data > 0) & allowed[had.indices]],
+            minlength=len(users),
+        )
+        n_candidates = depth - n_had if plan.exclude_seen else np.full(len(users), depth)
+        hits = relevant.hits(lists, part, len(allowed))
+        found.add(hits, relevant.counts[part], n_candidates, (lists >= 0).sum(axis=1), depth)
+    return found
+
+
+def _depth(plan: Plan, most: int) -> int:
+    return max(column.metric.depth(column.k, most) for column in plan.columns)
+
+
+def _lists(key: ModelKey, model: Ranker, users: Ints, allowed: Mask, plan: Plan, k: int) -> tuple[Ints, Scores]:
     """The model's lists, or an error that names the model."""
-    k = max(column.metric.depth(column.k, most) for column in plan.columns)
     mask = None if allowed.all() else allowed
     lists, scores = model.top_items(users, k=k, exclude_seen=plan.exclude_seen, allowed=mask)
     if lists.shape != (len(users), k) or scores.shape != lists.shape:

@@ -9,7 +9,14 @@ from typing import Any
 import numpy as np
 
 from evaluation.multiplicity import check_adjustment
-from evaluation.offline.comparison import difference_rows, metric_rows, share_rows
+from evaluation.offline.comparison import (
+    beyond_differences,
+    beyond_rows,
+    difference_rows,
+    further_rows,
+    metric_rows,
+    share_rows,
+)
 from evaluation.offline.values import ModelKey, SegmentResult, UserValues
 from recsys.errors import ConfigError, DataError, unknown_name
 
@@ -25,6 +32,20 @@ NOTES = (
     "of one segment, metric and k (holm: the chance of any false positive; bh: their expected share).",
     "The baseline is the best model without style on these same users. Its luck counts in its favour, so an "
     "advantage over it is understated rather than overstated; a disadvantage may look larger than it is.",
+)
+BEYOND_NOTE = (
+    "Beyond accuracy: higher is not better as such, a random list is novel and diverse. Intervals as above; of what is "
+    "counted over all lists together there is none. Distances are taken in one space for all models, the original "
+    "photos' and the category's; the due of a group is its share of the candidates."
+)
+DEBIASED_NOTE = (
+    "Debiased values weigh each choice by one over its chance to be in the log. Where that chance was not logged it is "
+    "guessed from popularity by a power law, up to a factor that ips feels and snips does not; cold items have no "
+    "guess and are left out. Read them beside the plain metric."
+)
+SAMPLED_NOTE = (
+    "BIASED: values among sampled items may order models otherwise than ranks among all candidates do (Krichene and "
+    "Rendle 2020). They are here to compare with published numbers; decide nothing by them."
 )
 UNDECIDED = 0.5
 """From this share of undecided lists on, a note says so."""
@@ -94,6 +115,44 @@ class OfflineResult:
             row for name, part in self.groups.items() for key in part.values for row in metric_rows(name, part, key)
         ]
 
+    def beyond_rows(self) -> list[dict[str, Any]]:
+        """One row a model, segment, measure beyond accuracy, space or group, and k; none where nobody asked."""
+        return [
+            row for name, part in self.segments.items() for key in part.beyond for row in beyond_rows(name, part, key)
+        ]
+
+    def further_rows(self) -> list[dict[str, Any]]:
+        """Debiased values, AUC and (BIASED) sampled ones, as `beyond_rows`."""
+        return [
+            row for name, part in self.segments.items() for key in part.beyond for row in further_rows(name, part, key)
+        ]
+
+    def compare_beyond(
+        self, baseline: ModelKey | str, among: Iterable[ModelKey | str] | None = None
+    ) -> list[dict[str, Any]]:
+        """How the lists of every model (or those ``among`` them) differ from those of ``baseline`` beyond accuracy.
+
+        Intervals are percentiles of resamples of users that both share, one comparison at a time; there are no
+        p-values.
+
+        Raises:
+            ConfigError: A model was not evaluated.
+        """
+        pairs = self._pairs(baseline, among)
+        return [
+            row for name, part in self.segments.items() if part.beyond for row in beyond_differences(name, part, pairs)
+        ]
+
+    def _pairs(
+        self, baseline: ModelKey | str, among: Iterable[ModelKey | str] | None
+    ) -> list[tuple[ModelKey, ModelKey]]:
+        known = next(iter(self.segments.values())).values
+        key = ModelKey.of(baseline)
+        others = [ModelKey.of(other) for other in (known if among is None else among)]
+        for name in (key, *others):
+            _look_up("model", name, known)
+        return [(other, key) for other in dict.fromkeys(others) if other != key]
+
     def compare(
         self,
         baseline: ModelKey | str,
@@ -119,12 +178,7 @@ class OfflineResult:
             ConfigError: A model was not evaluated, or ``adjust`` is unknown.
         """
         check_adjustment(adjust)
-        known = next(iter(self.segments.values())).values
-        key = ModelKey.of(baseline)
-        others = [ModelKey.of(other) for other in (known if among is None else among)]
-        for name in (key, *others):
-            _look_up("model", name, known)
-        pairs = [(other, key) for other in dict.fromkeys(others) if other != key]
+        pairs = self._pairs(baseline, among)
         return [
             row
             for name, part in (self.groups if groups else self.segments).items()
@@ -139,7 +193,12 @@ class OfflineResult:
             found.append(
                 f"{self.n_outside} choices of the test are of items that are no candidates; nobody can hit them."
             )
-        return [*NOTES, *found]
+        return [*NOTES, *self._further_notes(), *found]
+
+    def _further_notes(self) -> list[str]:
+        described = [beyond for part in self.segments.values() for beyond in part.beyond.values()]
+        sampled = any(column[0].startswith("sampled") for b in described for r in b.further for column in r.columns)
+        return ([BEYOND_NOTE, DEBIASED_NOTE] if described else []) + ([SAMPLED_NOTE] if sampled else [])
 
     def counts(self) -> dict[str, dict[str, int]]:
         """Segment → how many users are averaged and are not, candidates, and items relevant to anyone."""
@@ -162,6 +221,8 @@ class OfflineResult:
             "rows": self.rows(),
             "groups": self.group_rows(),
             "comparisons": self.compare(baseline, adjust=adjust),
+            "beyond": self.beyond_rows(),
+            "further": self.further_rows(),
             "notes": self.notes(),
         }
 
@@ -176,6 +237,11 @@ def _warnings(segment: str, part: SegmentResult, k: int) -> list[str]:
     if not part.n_users:
         return [f"Nobody in the test has a relevant item among the {part.n_candidates} {segment} candidates."]
     notes = []
+    if k > part.n_candidates:
+        notes.append(
+            f"k = {k} is above the {part.n_candidates} {segment} candidates: no list can be full; `filled` says how "
+            "full lists are."
+        )
     if segment == "cold":
         notes.append(
             f"{part.n_relevant_items} of {part.n_candidates} cold candidates were bought after the split; the "

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping, Sequence
 
 import numpy as np
 import numpy.typing as npt
 
-from evaluation.metrics import METRICS, RANKING, MetricAt, check_k
+from evaluation.metrics import METRICS, RANKING, BiasedMetricWarning, MetricAt, check_k
+from evaluation.offline.aspects import ListAspects
 from evaluation.offline.candidates import Candidates
 from evaluation.offline.groups import Groups
 from evaluation.offline.one_pass import Plan, Ranker, Relevant, one_pass
@@ -20,6 +22,8 @@ Ints = npt.NDArray[np.int64]
 Mask = npt.NDArray[np.bool_]
 
 SEGMENTS = ("all", "warm", "cold")
+AUC = "auc"
+"""May stand among the metrics where ``aspects`` are given: it takes the rank of every candidate."""
 
 
 def evaluate(
@@ -33,6 +37,8 @@ def evaluate(
     groups: Sequence[Groups] = (),
     candidates: Candidates | None = None,
     exclude_seen: bool = True,
+    aspects: ListAspects | None = None,
+    sampled: int = 0,
     resamples: int = 2000,
     seed: int = 0,
 ) -> OfflineResult:
@@ -44,7 +50,7 @@ def evaluate(
             there; rows of weight 0 are no evidence and make nothing relevant.
         warm: (n_items,) whether an item has train interactions; needed for ``warm`` and ``cold``.
         ks: List lengths.
-        metrics: Names of `evaluation.metrics.RANKING`.
+        metrics: Names of `evaluation.metrics.RANKING`, and ``auc``, which ranks every candidate.
         segments: Of ``all``, ``warm``, ``cold``; candidates and relevant items are both limited, and lists are made
             for each.
         groups: Users or items by which the lists over all candidates are broken down, at the largest k: of a group of
@@ -52,14 +58,21 @@ def evaluate(
             made.
         candidates: What may be listed; None: every item. Relevant items that are none are left out and counted.
         exclude_seen: Leave what a user had in train out of the lists; as the split left it out of test.
+        aspects: What lists are held against beyond hits: reach, popularity, diversity, calibration, exposure and looks,
+            and accuracy weighed by propensity; None: nothing of that. No further lists are made for it.
+        sampled: Also rank each relevant item among so many drawn irrelevant ones; 0: do not. Such values are biased.
         resamples: Bootstrap resamples of users, and exchanges of the randomisation test.
         seed: Of both.
 
     Raises:
-        ConfigError: A ``k`` below 1, an unknown segment or metric, ``warm`` is missing, or groups without ``all``.
+        ConfigError: A ``k`` below 1, an unknown segment or metric, ``warm`` is missing, groups without ``all``, or
+            ``auc`` or ``sampled`` without ``aspects``.
         DataError: No models, an empty test, models over different ids, NaN scores, repeated recommendations or
             ones that are no candidates, or no relevant item in any segment.
         UnknownIdError: The test names a user or item that the models do not know.
+
+    Warns:
+        BiasedMetricWarning: ``sampled`` is above 0.
     """
     check_k(ks)
     named = {ModelKey.of(key): model for key, model in models.items()}
@@ -72,7 +85,9 @@ def evaluate(
     reference = next(iter(named.values()))
     pools = _pools(segments, warm, len(reference.items), candidates)
     _check_groups(groups, segments, reference)
-    plan = Plan(_columns(metrics, ks), warm, exclude_seen, resamples, seed)
+    ranked = tuple(name for name in metrics if name != AUC)
+    _check_aspects(aspects, AUC in metrics, sampled, reference)
+    plan = Plan(_columns(ranked, ks), warm, exclude_seen, resamples, seed, aspects, AUC in metrics, sampled)
     everything, test_users = _relevant(test, reference)
     relevant = {name: everything.among(allowed) for name, allowed in pools.items()}
     if not any(len(part.users) for part in relevant.values()):
@@ -95,6 +110,23 @@ def _columns(metrics: Sequence[str], ks: Sequence[int]) -> tuple[MetricAt, ...]:
         if name not in RANKING:
             raise ConfigError(unknown_name("metric", name, RANKING))
     return tuple(RANKING[name].at(k) for k in sorted(set(ks)) for name in dict.fromkeys(metrics))
+
+
+def _check_aspects(aspects: ListAspects | None, auc: bool, sampled: int, reference: Ranker) -> None:
+    if sampled < 0 or ((auc or sampled) and aspects is None):
+        raise ConfigError(
+            f"auc and sampled (>= 0, got {sampled}) take the rank of every candidate; pass aspects=, whose history "
+            "says what a user's candidates are"
+        )
+    if aspects is not None and aspects.history.shape != (len(reference.users), len(reference.items)):
+        shape = (len(reference.users), len(reference.items))
+        raise DataError(f"the history of aspects must have shape {shape}, got {aspects.history.shape}")
+    if sampled:
+        warnings.warn(
+            f"values among {sampled} sampled items are biased and may order models wrongly; decide nothing by them",
+            BiasedMetricWarning,
+            stacklevel=3,
+        )
 
 
 def _check_ids(models: Mapping[ModelKey, Ranker]) -> None:

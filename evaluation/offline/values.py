@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
+
+from evaluation.offline.beyond import Beyond
 
 Ints = npt.NDArray[np.int64]
 UserValues = npt.NDArray[np.float32]
@@ -53,6 +55,7 @@ class SegmentResult:
         n_candidates: Items that could be listed.
         n_relevant_items: Distinct items that are relevant to anyone.
         n_without: Users of the test without a relevant item here.
+        beyond: Model → what its lists are like beyond hits; empty where nobody asked.
     """
 
     users: Ints
@@ -64,6 +67,7 @@ class SegmentResult:
     n_candidates: int
     n_relevant_items: int
     n_without: int
+    beyond: Mapping[ModelKey, Beyond] = field(default_factory=dict)
 
     @property
     def n_users(self) -> int:

@@ -53,7 +53,10 @@ def offline_json(study: Study, result: OfflineResult, keys: Sequence[ModelKey]) 
     baseline = result.best_of(without_style or keys, "recall", max(settings.k), "all")
     found = result.to_json(baseline, adjust=settings.adjust)
     found["ablations"] = _ablations(result, keys, settings.adjust)
-    return found | {"looks": _looks(study, result, keys, settings.adjust)}
+    found["looks"] = _looks(study, result, keys, settings.adjust)
+    rows = [row for model, among in _restyled(study, keys) for row in result.compare_beyond(model, among)]
+    rows = [row for row in (*result.compare_beyond(baseline), *rows) if row["k"] >= max(settings.k)]
+    return found | {"beyond_differences": [row for row in rows if row["metric"] != "exposure_share"]}
 
 
 def _ablations(result: OfflineResult, keys: Sequence[ModelKey], adjust: str) -> list[dict[str, Any]]:
@@ -71,12 +74,15 @@ def _ablations(result: OfflineResult, keys: Sequence[ModelKey], adjust: str) -> 
 
 def _looks(study: Study, result: OfflineResult, keys: Sequence[ModelKey], adjust: str) -> list[dict[str, Any]]:
     """What it changes that a model sees restyled photos: each look against the same model with the originals."""
-    rows = []
-    for name in dict.fromkeys(key.model for key in keys):
-        restyled = [key for key in keys if key.model == name and key.features in study.looks]
-        if restyled:
-            rows += result.compare(ModelKey(name, ORIGINAL), among=restyled, adjust=adjust)
-    return rows
+    return [row for key, among in _restyled(study, keys) for row in result.compare(key, among, adjust=adjust)]
+
+
+def _restyled(study: Study, keys: Sequence[ModelKey]) -> list[tuple[ModelKey, list[ModelKey]]]:
+    """Every model that saw the originals, and itself with looks."""
+    looks = {
+        name: [k for k in keys if k.model == name and k.features in study.looks] for name in {k.model for k in keys}
+    }
+    return [(key, looks[key.model]) for key in keys if key.features == ORIGINAL and looks[key.model]]
 
 
 def feature_notes(study: Study) -> list[str]:

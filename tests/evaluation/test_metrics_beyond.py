@@ -264,7 +264,14 @@ def test_the_description_is_each_measure_alone(
     style = FeatureBlock.one_hot("style", ["a", "b", "", "c"] * 3).values
     user, item = np.array([0, 0, 3]), np.array([1, 5, 2])
     frame = metrics.describe_lists(
-        lists, history, spaces={"gram": vectors}, groups={"style": style}, ks=(2, 4), relevant=(user, item)
+        lists,
+        history,
+        spaces={"gram": vectors},
+        groups={"style": style},
+        ks=(2, 4),
+        relevant=(user, item),
+        labels={"style": tuple("abc")},
+        looks=np.array(["retro", "original"] * 6),
     ).set_index(["measure", "of", "k"])
     top, popular = lists[:, :2], metrics.popularity(history)
     hits = metrics.hit_matrix(top, user, item, N_ITEMS)
@@ -290,6 +297,10 @@ def test_the_description_is_each_measure_alone(
             metrics.group_shares(exposed, style), metrics.group_shares(np.ones(N_ITEMS), style)
         ),
     }
+    shares = metrics.group_shares(exposed, style)
+    of_all |= {("exposure_share", f"style: {label}", 2): shares[j] for j, label in enumerate("abc")}
+    mix = metrics.presentation_mix(np.array(["retro", "original"] * 6)[top[top >= 0]])
+    of_all |= {("presentation_mix", look, 2): share for look, share in mix.items()}
     assert set(frame.index) == {(m, of, k) for m, of, _ in {*of_users, *of_all} for k in (2, 4)}
     for key, values in of_users.items():
         assert frame.loc[key, "value"] == pytest.approx(np.nanmean(values), rel=1e-12), key
