@@ -70,6 +70,11 @@ def compose(photo: Photo, ground: Floats, grade: Grade, *, studio: float = 1.0) 
     return to_picture(out)
 
 
+def planes_of(picture: Picture) -> Floats:
+    """(h, w, 3) uint8 → (3, h, w) float32, the inverse of `to_picture`."""
+    return np.ascontiguousarray(picture.transpose(2, 0, 1), dtype=np.float32)
+
+
 def to_picture(planes: Floats) -> Picture:
     """(3, h, w) float → (h, w, 3) uint8, rounded."""
     rounded = np.clip(planes + np.float32(0.5), 0, 255).astype(np.uint8)

@@ -15,17 +15,19 @@ import numpy as np
 from recsys.config import from_mapping, to_mapping
 from recsys.errors import ConfigError, unknown_name
 from recsys.files import file_hash, stable_hash
-from recsys.registry import component, create, names
+from recsys.registry import component, names
 from style.base import Images, StyleCode, Stylizer
-from style.compose import Photo, Picture, compose, scene, to_picture
+from style.compose import Photo, Picture, compose, planes_of, scene, to_picture
+from style.decorators.recipe import Recipe, read_decorators
 from style.draft import Draft
 from style.guard import GuardConfig
 from style.images import decode
 from style.lab import Floats
-from style.mask import Cutout, cut_out
+from style.mask import Cutout
+from style.masks import MaskSource, mask_source, rebased
 from style.scene import Backdrop, Grade, Shadow
 
-VERSION = 2
+VERSION = 3
 """Raised when the same recipe would draw other pixels."""
 RESERVED = ("original", "best")
 STEPS = 5
@@ -42,10 +44,13 @@ class Look:
         stylizer: Registered stylizer that repaints ``region``; "" for none.
         image: Style image (or several, averaged) of the stylizer, where it needs one.
         options: The stylizer's own parameters.
+        decorators: What is laid over the stylizer, the innermost first: see `style.decorators.recipe`.
         accept_licence: That the licence of a stylizer which may forbid commercial use was read and fits.
         region: What the stylizer may touch; the rest is pasted back exactly.
         strength: 0..1, how much of the stylizer's picture is taken.
         keep_colour: Take only lightness from the stylizer.
+        mask: How product and background are told apart: ``studio``, ``grabcut``, ``folder:masks/`` (or a zip) or
+            ``onnx:net.onnx``; see `style.masks.mask_source`.
         backdrop: What is drawn behind the product; none keeps the photo's own studio.
         shadow: The product's shadow on the backdrop.
         grade: Film tone and texture.
@@ -59,10 +64,12 @@ class Look:
     stylizer: str = ""
     image: tuple[str, ...] | str = ()
     options: Mapping[str, Any] = field(default_factory=dict)
+    decorators: tuple[Any, ...] = ()
     accept_licence: bool = False
     region: Literal["background", "product", "all"] = "background"
     strength: float = 1.0
     keep_colour: bool = False
+    mask: str = "studio"
     backdrop: Backdrop | None = None
     shadow: Shadow = field(default_factory=Shadow)
     grade: Grade = field(default_factory=Grade)
@@ -82,6 +89,10 @@ class Look:
             raise ConfigError(f"{where} back_off must be true, false or 1..10 bisections, got {self.back_off}")
         if self.stylizer:
             self._check_stylizer(where)
+        object.__setattr__(self, "decorators", read_decorators(self.decorators, Path(), where=where))
+        if self.decorators and not self.stylizer:
+            raise ConfigError(f"{where} has decorators but no stylizer to lay them over; add stylizer = …")
+        mask_source(self.mask)
         if self.image and not self.stylizer:
             raise ConfigError(f'{where} has a style image but no stylizer; add stylizer = "magenta"')
         for path in self.image:
@@ -111,9 +122,11 @@ class Look:
         backs off until it passes; of a trained stylizer its weights.
         """
         table = to_mapping(self)
-        for name in ("about", "guard", "image", "accept_licence"):
+        for name in ("about", "guard", "image", "accept_licence", "decorators", "mask"):
             del table[name]
         marks = [file_hash(path) for path in self.image]
+        marks += [self.mask.partition(":")[0], *self.masks.marks()]  # a folder's masks count item by item
+        marks += [Recipe(self.stylizer, self.options, self.decorators).key] if self.decorators else []
         trained = getattr(component("stylizers", self.stylizer), "fingerprint", None) if self.stylizer else None
         marks += [] if trained is None else [trained(self.options)]
         guard = to_mapping(self.guard) if self.steps else self.guard.min_mask
@@ -135,11 +148,16 @@ class Look:
         return STEPS if self.back_off is True else int(self.back_off)
 
     @cached_property
+    def masks(self) -> MaskSource:
+        """Tells its products from their backgrounds."""
+        return mask_source(self.mask)
+
+    @cached_property
     def painter(self) -> tuple[Stylizer, StyleCode] | None:
         """The stylizer and the code of its style; None without one."""
         if not self.stylizer:
             return None
-        made: Stylizer = create("stylizers", self.stylizer, **self.options)
+        made = Recipe(self.stylizer, self.options, self.decorators).make()
         codes = [made.encode(decode(Path(path).read_bytes()).pixels[None]) for path in self.image]
         if not codes:
             return made, made.encode(np.empty((0, 16, 16, 3), np.uint8))
@@ -159,7 +177,7 @@ class Look:
             >>> made.shape, bool((made[0, 40:60, 25:40] == photo[0, 40:60, 25:40]).all())
             ((1, 96, 64, 3), True)
         """
-        cut = cut_out(images) if cutout is None else cutout
+        cut = self.masks.cut(images, ids) if cutout is None else cutout
         rows = np.flatnonzero((cut.confidence >= self.guard.min_mask) | (not self.needs_mask)).tolist()
         out = images.copy()
         if rows:
@@ -169,7 +187,7 @@ class Look:
 
     def draft(self, images: Images, ids: Sequence[str], seed: int = 0, *, cutout: Cutout | None = None) -> Draft:
         """All of ``make`` that does not depend on the strength, whatever the masks' confidence."""
-        cut = cut_out(images) if cutout is None else cutout
+        cut = self.masks.cut(images, ids) if cutout is None else cutout
         photos = [self._photo(image, cut, i, ids[i], seed) for i, image in enumerate(images)]
         scenes = [scene(photo, self.backdrop, self.shadow, self.grade) for photo in photos]
         before, after, empty = self._painted(photos, scenes)
@@ -178,8 +196,7 @@ class Look:
 
     def _photo(self, image: Picture, cut: Cutout, i: int, item: str, seed: int) -> Photo:
         rng = np.random.default_rng([seed & 0xFFFFFFFF, int(stable_hash([self.name, item])[:15], 16)])
-        planes = np.ascontiguousarray(image.transpose(2, 0, 1), dtype=np.float32)
-        return Photo(planes, cut.alpha[i], cut.background[i], rng)
+        return Photo(planes_of(image), cut.alpha[i], cut.background[i], rng)
 
     def _painted(self, photos: Sequence[Photo], scenes: Sequence[Floats]) -> tuple[list[Picture], list[Picture], bool]:
         """What the stylizer sees of each photo, what it makes of it, and whether that is the scene alone."""
@@ -233,6 +250,10 @@ def look_from_mapping(name: str, mapping: Mapping[str, Any], base: Path) -> Look
     if "name" in mapping:
         keys = [f.name for f in fields(Look) if f.name != "name"]
         raise ConfigError(unknown_name(f"key in [looks.{name}]", "name", keys))
+    if isinstance(mapping.get("mask"), str):
+        table["mask"] = rebased(table["mask"], base)
+    if "decorators" in mapping:
+        table["decorators"] = read_decorators(table["decorators"], base, where=f"[looks.{name}]")
     given = table.get("image", ())
     if given:
         paths = [given] if isinstance(given, str) else list(given)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,7 +11,7 @@ import numpy.typing as npt
 from style.base import Images
 from style.lab import Floats, rgb_to_lab
 from style.raster import box_mean, grow, local_maximum, shrink, steepness
-from style.silhouette import silhouette
+from style.silhouette import frame_of, silhouette
 from style.studio import Bools, Grid, Place, Studio, grid_of, studio_of, surface
 
 OPEN = 0.75
@@ -57,18 +57,52 @@ def product_mask(images: Images) -> tuple[Floats, Floats]:
     return cut.alpha, cut.confidence
 
 
-def cut_out(images: Images) -> Cutout:
-    """Alpha, confidence and background of each photo."""
+Refine = Callable[[npt.NDArray[np.uint8], Bools, Grid], Bools]
+"""A photo (h, w, 3) and its silhouette → a better one."""
+
+
+def cut_out(images: Images, refine: Refine | None = None) -> Cutout:
+    """Alpha, confidence and background of each photo; ``refine`` has a second look at each silhouette."""
     n, height, width = images.shape[:3]
     alpha, background = np.empty((n, height, width), np.float32), np.empty((n, 3, height, width), np.float32)
     confidence = np.empty(n, np.float32)
     # One photo at a time: its planes fit the cache (faster than stacks), and no photo depends on its neighbours.
     for i, image in enumerate(images):
-        alpha[i], confidence[i], background[i] = _cut_one(image)
+        alpha[i], confidence[i], background[i] = _cut_one(image, refine)
     return Cutout(alpha, confidence, background)
 
 
-def _cut_one(image: npt.NDArray[np.uint8]) -> tuple[Floats, float, Floats]:
+def given_mask(images: Images, masks: Sequence[Floats | None]) -> Cutout:
+    """Cutouts by masks (h, w), 0..1, that came from elsewhere; confidence 1, and 0 where there is none or an empty one.
+
+    The background is continued behind the product: smoothly through all that is clear of it, locally along its edge.
+
+    Example:
+        >>> photo = np.full((1, 32, 32, 3), 200, np.uint8)
+        >>> given_mask(photo, [np.zeros((32, 32), np.float32)]).confidence.tolist()
+        [0.0]
+    """
+    n, height, width = images.shape[:3]
+    alpha, background = np.zeros((n, height, width), np.float32), np.empty((n, 3, height, width), np.float32)
+    confidence = np.zeros(n, np.float32)
+    for i, (image, mask) in enumerate(zip(images, masks, strict=True)):
+        background[i] = image.transpose(2, 0, 1)
+        if mask is not None and min(height, width) >= SMALLEST and (mask > 0.5).any():
+            alpha[i], confidence[i] = mask, 1.0
+            background[i] = _behind(background[i], mask)
+    return Cutout(alpha, confidence, background)
+
+
+def _behind(rgb: Floats, alpha: Floats) -> Floats:
+    grid = grid_of(alpha.shape[0], alpha.shape[1])
+    clear = ~grow(alpha > 0, grid.unit)
+    if not clear.any():
+        return rgb
+    near, seen = _local_mean(rgb, clear, 4 * grid.unit)
+    return np.where(seen, near, surface(rgb, clear, grid))
+
+
+def _cut_one(image: npt.NDArray[np.uint8], refine: Refine | None = None) -> tuple[Floats, float, Floats]:
     rgb = np.ascontiguousarray(image.transpose(2, 0, 1), dtype=np.float32)
     if min(image.shape[:2]) < SMALLEST:
         return np.zeros(image.shape[:2], np.float32), 0.0, rgb
@@ -76,6 +110,9 @@ def _cut_one(image: npt.NDArray[np.uint8]) -> tuple[Floats, float, Floats]:
     lab = rgb_to_lab(image)
     studio = studio_of(lab, steepness(lab[0], grid.unit), grid)
     product, claimed, place = silhouette(studio, grid.unit)
+    if refine is not None:
+        product = refine(image, product, grid)
+        claimed, place = claimed | product, frame_of(claimed | product, grid.unit)
     behind = surface(rgb, ~product & (studio.difference < 2 * studio.plain), grid)
     alpha = np.zeros(image.shape[:2], np.float32)
     here = (slice(None), *place)

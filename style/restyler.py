@@ -15,7 +15,7 @@ from style.base import Images
 from style.images import decode
 from style.journal import Made, Print, write_picture
 from style.look import Look
-from style.mask import cut_out
+from style.mask import Cutout
 
 STACK = 6_000_000
 """Pixels of one shape that are worked on at once."""
@@ -51,12 +51,11 @@ def restyle_batch(job: Job, looks: Sequence[Look], out: Path, *, seed: int, qual
     results: list[list[Made | None]] = [[None] * len(job.ids) for _ in looks]
     wanted: dict[int, list[int]] = {}
     for i, photo in enumerate(job.photos):
-        mark = Print.of(photo) if isinstance(photo, bytes) else None
         for k, look in enumerate(looks):
             known = job.known[k][i]
-            if mark is None:
-                results[k][i] = Made(job.ids[i], problem=str(photo))
-            elif known is not None and known.holds(mark, picture_path(out, look, job.ids[i])):
+            if not isinstance(photo, bytes):
+                results[k][i] = Made(job.ids[i], problem=photo)
+            elif known is not None and known.holds(_print(job, i, look), picture_path(out, look, job.ids[i])):
                 results[k][i] = known
             else:
                 wanted.setdefault(i, []).append(k)
@@ -106,18 +105,20 @@ def _make(
     seed: int,
     quality: int,
 ) -> None:
-    cut = cut_out(images)
+    cuts: dict[str, Cutout] = {}
     for k, look in enumerate(looks):
         some = [j for j, i in enumerate(rows) if k in wanted[i]]
         if not some:
             continue
-        part = cut.take(some)
+        if look.mask not in cuts:
+            cuts[look.mask] = look.masks.cut(images, [job.ids[i] for i in rows])
+        part = cuts[look.mask].take(some)
         ids = [job.ids[rows[j]] for j in some]
         safe = part.confidence >= look.guard.min_mask
         possible = np.flatnonzero(safe | (not look.needs_mask))
         for j in sorted(set(range(len(some))) - set(possible.tolist())):
             scores = {"mask": float(part.confidence[j])}
-            results[k][rows[some[j]]] = Made(ids[j], photo=_print(job, rows[some[j]]), scores=scores, fresh=True)
+            results[k][rows[some[j]]] = Made(ids[j], photo=_print(job, rows[some[j]], look), scores=scores, fresh=True)
         if not len(possible):
             continue
         chosen = part.take(possible.tolist())
@@ -128,11 +129,12 @@ def _make(
         for j, settled in zip(possible.tolist(), done, strict=True):
             write_picture(picture_path(out, look, ids[j]), settled.data)
             scores = settled.scores | {"mask": float(part.confidence[j]), "strength": look.strength * settled.share}
-            mark = _print(job, rows[some[j]])
+            mark = _print(job, rows[some[j]], look)
             results[k][rows[some[j]]] = Made(ids[j], mark, Print.of(settled.data), scores, fresh=True)
 
 
-def _print(job: Job, i: int) -> Print:
+def _print(job: Job, i: int, look: Look) -> Print:
+    """Of the photo, and of the item's own mask if the look takes one."""
     photo = job.photos[i]
     assert isinstance(photo, bytes)
-    return Print.of(photo)
+    return Print.of(photo + look.masks.mark_of(job.ids[i]))

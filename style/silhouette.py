@@ -25,7 +25,7 @@ def silhouette(studio: Studio, unit: int) -> tuple[Bools, Bools, Place]:
     """The product (h, w), what it claimed before shadow and ringing were taken off, and the frame around it."""
     plain = _plain(studio, unit)
     first = _first(studio, plain, unit)
-    place = _frame(first, MARGIN * unit)
+    place = frame_of(first, unit)
     part, product = studio.crop(place), first[place]
     claimed = _large(product & ~_windows(plain[place], product, part, unit), 0.004 * first.size)
     product = claimed & ~_fringe(claimed, part, unit)
@@ -39,7 +39,9 @@ def _whole(part: Bools, place: Place, like: Bools) -> Bools:
     return out
 
 
-def _frame(mask: Bools, margin: int) -> Place:
+def frame_of(mask: Bools, unit: int) -> Place:
+    """The frame around a mask with room for its neighbourhoods."""
+    margin = MARGIN * unit
     rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
     if not len(rows):
         return slice(0, mask.shape[0]), slice(0, mask.shape[1])
