@@ -12,6 +12,7 @@ import click
 from cli_evaluate import evaluate
 from cli_experiment import analyze, power
 from cli_ope import ope
+from cli_report import report
 from cli_style import style
 from terminal import JSON, PATH, Clean, deliver, example, show, tell, tell_json
 
@@ -245,20 +246,11 @@ def simulate(run: Path, users: int | None, style_effect: float | None, seed: int
     click.echo(f"\n{experiment_words(experiment)}")
 
 
-@main.command()
-@RUN
-@example("stylerec report runs/spring")
-def report(run: Path) -> None:
-    """Write report.html anew from a finished run."""
-    from study.stages.report import write_report
-
-    click.echo(write_report(run))
-
-
 main.add_command(analyze)
 main.add_command(evaluate)
 main.add_command(ope)
 main.add_command(power)
+main.add_command(report)
 main.add_command(style)
 
 

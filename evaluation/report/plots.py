@@ -2,30 +2,15 @@
 
 from __future__ import annotations
 
-import io
-import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-import matplotlib
-from markupsafe import Markup, escape
+from markupsafe import Markup
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from evaluation.report.formats import clean
-
-# Colours no plot uses by chance; each becomes a variable of the page, so dark mode and print reach the plots.
-ROLES = {
-    "ink": "#010201",
-    "muted": "#010202",
-    "rule": "#010203",
-    "up": "#010204",
-    "down": "#010205",
-    "flat": "#010206",
-    "truth": "#010207",
-    "card": "#010208",
-}
+from evaluation.report.svg import ROLES, Labels, drawing
 
 
 @dataclass(frozen=True)
@@ -40,6 +25,7 @@ class Row:
         text: The numbers as written beside it.
         group: Rows of one group stand together under its name.
         truth: The true value, marked when known.
+        margin: What the interval must not lie beyond; a dashed line.
     """
 
     label: str
@@ -49,26 +35,12 @@ class Row:
     text: str
     group: str = ""
     truth: float | None = None
+    margin: float | None = None
 
     @property
     def role(self) -> str:
         """``up`` or ``down`` when the interval lies wholly on one side of 0, else ``flat``."""
         return "up" if self.low > 0 else "down" if self.high < 0 else "flat"
-
-
-class _Labels:
-    """Matplotlib lays out ASCII tokens; the real text, in any script, is put in afterwards, escaped."""
-
-    def __init__(self) -> None:
-        self.texts: list[str] = []
-
-    def add(self, text: str, limit: int) -> str:
-        text = clean(text)
-        self.texts.append(text if len(text) <= limit else text[: limit - 1] + "…")
-        return f"@{len(self.texts) - 1}@"
-
-    def fill(self, svg: str) -> str:
-        return re.sub(r"@(\d+)@", lambda m: str(escape(self.texts[int(m.group(1))])), svg)
 
 
 def forest(name: str, rows: Sequence[Row], *, tick: Callable[[float], str], about: str) -> Markup:
@@ -125,19 +97,16 @@ GROUP, AXIS = 34, 30
 def _both(name: str, rows: Sequence[Row], about: str, tick: Callable[[float], str], mark: Mark, zero: bool) -> Markup:
     drawings = []
     for layout in LAYOUTS:
-        labels = _Labels()
+        labels = Labels()
         figure = _draw(rows, layout, labels, tick, mark, zero)
-        body = labels.fill(_svg_body(figure, f"{name}-{layout.kind}"))
-        width, height = (round(x * 72) for x in figure.get_size_inches())
-        frame = Markup('<svg class="plot {}" role="img" aria-label="{}" viewBox="0 0 {} {}">{}</svg>')
-        drawings.append(frame.format(layout.kind, clean(about), width, height, Markup(body)))
+        drawings.append(drawing(figure, labels, f"{name}-{layout.kind}", layout.kind, about))
     return Markup("\n").join(drawings)
 
 
 def _draw(
     rows: Sequence[Row],
     layout: _Layout,
-    labels: _Labels,
+    labels: Labels,
     tick: Callable[[float], str],
     mark: Mark,
     zero: bool,
@@ -182,13 +151,13 @@ def _places(rows: Sequence[Row], step: int) -> tuple[list[float], list[tuple[str
 
 
 def _limits(axes: Axes, rows: Sequence[Row]) -> None:
-    ends = [0.0] + [x for r in rows for x in (r.low, r.high, r.value, r.truth) if x is not None]
+    ends = [0.0] + [x for r in rows for x in (r.low, r.high, r.value, r.truth, r.margin) if x is not None]
     low, high = min(ends), max(ends)
     room = 0.04 * (high - low or 1.0)
     axes.set_xlim(low - room if low < 0 else 0.0 if low == 0 and high > 0 else low, high + room)
 
 
-def _axis(axes: Axes, labels: _Labels, tick: Callable[[float], str]) -> list[float]:
+def _axis(axes: Axes, labels: Labels, tick: Callable[[float], str]) -> list[float]:
     low, high = axes.get_xlim()
     ticks = [t for t in MaxNLocator(4, min_n_ticks=3, steps=[1, 2, 5, 10]).tick_values(low, high) if low <= t <= high]
     axes.set_xticks(ticks, [labels.add(tick(float(t)), 20) for t in ticks])
@@ -223,6 +192,10 @@ def _write(
 def _mark_interval(axes: Axes, row: Row, y: float) -> None:
     colour = ROLES[row.role]
     axes.plot([row.low, row.high], [y, y], color=colour, linewidth=2.4, solid_capstyle="round")
+    if row.margin is not None:
+        axes.vlines(
+            [row.margin], y - 11, y + 11, color=ROLES["truth"], linewidth=2, linestyles=(0, (2.5, 1.5)), zorder=2
+        )
     if row.truth is not None:
         axes.plot([row.truth], [y], marker="D", markersize=9, mfc="none", mec=ROLES["truth"], mew=2, zorder=4)
     inside = ROLES["card"] if row.role == "flat" else colour
@@ -231,30 +204,3 @@ def _mark_interval(axes: Axes, row: Row, y: float) -> None:
 
 def _mark_bar(axes: Axes, row: Row, y: float) -> None:
     axes.barh(y, row.value, height=12, color=ROLES["up"])
-
-
-def _svg_body(figure: Figure, prefix: str) -> str:
-    """The drawing inside <svg>: ids prefixed, colours as variables, nothing that reaches outside."""
-    buffer = io.StringIO()
-    with matplotlib.rc_context({"svg.fonttype": "none", "svg.hashsalt": prefix, "text.parse_math": False}):
-        figure.savefig(
-            buffer,
-            format="svg",
-            transparent=True,
-            metadata=dict.fromkeys(("Date", "Creator", "Format", "Type")),
-        )
-    svg = buffer.getvalue()
-    body = svg[svg.index(">", svg.index("<svg")) + 1 : svg.rindex("</svg>")]
-    for pattern in (
-        r"<style.*?</style>",
-        r"<metadata.*?</metadata>",
-        r"<defs>\s*</defs>",
-        r" font-family: [^;\"]*;?",
-    ):
-        body = re.sub(pattern, "", body, flags=re.DOTALL)
-    used = set(re.findall(r"#([\w.-]+)", body))
-    body = re.sub(r' id="([^"]*)"', lambda m: f' id="{prefix}-{m[1]}"' if m[1] in used else "", body)
-    body = body.replace('xlink:href="#', f'href="#{prefix}-').replace("url(#", f"url(#{prefix}-")
-    for role, colour in ROLES.items():
-        body = body.replace(colour, f"var(--{role})")
-    return re.sub(r"\s*\n\s*", "\n", body)

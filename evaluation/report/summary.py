@@ -6,9 +6,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from evaluation.report.checks import test_of
 from evaluation.report.comparison import main_k, model_name
 from evaluation.report.experiment import goal
 from evaluation.report.formats import clean, estimate, finite, number, part, plain
+from evaluation.report.verdict import verdict_of
 
 Record = Mapping[str, Any]
 WITHOUT_STYLE = ("none", "metadata")
@@ -24,33 +26,41 @@ class Summary:
 
 def summary(metrics: Record) -> Summary:
     """Would stylised presentations beat the originals, and for whom?"""
-    ab: Record = metrics.get("ab") or {}
+    ab = test_of(metrics)
+    withheld = verdict_of(metrics) == "withheld"
     parts = {
-        "For whom": _for_whom(ab),
+        "For whom": "" if withheld else _for_whom(ab),
         "Offline": _offline(metrics.get("offline") or {}),
         "Look for photo": _restyled(metrics.get("offline") or {}),
         "Pictures": _looks(metrics.get("looks") or []),
     }
-    return Summary(_headline(ab), [(name, text) for name, text in parts.items() if text])
+    return Summary(_headline(ab, withheld), [(name, text) for name, text in parts.items() if text])
 
 
-def _headline(ab: Record) -> str:
+def _headline(ab: Record, withheld: bool) -> str:
     result = goal(ab)
-    if result is None:
+    if result is None and not ab:
         return "This study has no A/B test, so it cannot say whether stylised presentations beat the originals."
-    where = "In the test"
+    where = ""
     if ab.get("truth"):
         assumed = finite((ab.get("design") or {}).get("style_effect"))
-        where = "In the simulated test" + ("" if assumed is None else f", which assumes a style effect of {assumed:+g}")
-    effect = _effect(result, "relative_low", "relative_high")
-    metric, (low, high) = plain(result.get("metric")), (result.get("low"), result.get("high"))
-    if (ab.get("srm") or {}).get("ok") is False or str((ab.get("decision") or {}).get("verdict")) == "withheld":
-        return f"{where}, no answer: the checks failed, so the effect on {metric} must not be read."
-    if (x := finite(low)) is not None and x > 0:
-        return f"{where}, yes: stylised presentations raised {metric} ({effect})."
-    if (x := finite(high)) is not None and x < 0:
-        return f"{where}, no: stylised presentations lowered {metric} ({effect})."
-    return f"{where}, not shown: {metric} moved by {effect}, which may be chance."
+        told = "" if assumed is None else f" who are assumed to have a style effect of {assumed:+g}".replace("-", "−")
+        where = f", in a rehearsal on simulated customers{told}"
+    if result is None or withheld:
+        about = "" if result is None else f", so the effect on {plain(result.get('metric'))} must not be read"
+        return f"No answer{where}: a check failed{about}."
+    metric, chance = plain(result.get("metric")), _chance(result)
+    if (x := finite(result.get("low"))) is not None and x > 0:
+        return f"Yes{where}: stylised presentations raised {metric} by {chance}."
+    if (x := finite(result.get("high"))) is not None and x < 0:
+        return f"No{where}: stylised presentations lowered {metric} by {chance}."
+    return f"Not shown{where}: {metric} changed by {chance}, which may be chance."
+
+
+def _chance(result: Record) -> str:
+    """+4.4% (95% interval 3.0% to 5.8%)."""
+    head, _, ends = _effect(result, "relative_low", "relative_high").rstrip("]").partition(" [")
+    return f"{head} (interval {ends.replace(', ', ' to ')})" if ends else head
 
 
 def _effect(row: Record, low: str, high: str) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import platform
 import sys
 import time
+from collections.abc import Mapping
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ import numpy as np
 import pandas as pd
 from PIL import Image
 
-from evaluation.report import render
+from evaluation.report import Document, compare, document, to_html, to_markdown
 from recsys.config import to_mapping
 from recsys.data.catalog import Catalog
 from recsys.data.interactions import Interactions
@@ -21,60 +22,105 @@ from recsys.data.presentation import Presentations
 from recsys.data.recommendations import ORIGINAL
 from recsys.data.source import REJECTED, summarize_rejected
 from recsys.data.stored import load_frame
-from recsys.errors import ImageError
+from recsys.errors import ArtifactError, ImageError
 from recsys.files import atomic_write, read_json, write_json
-from study.learning import split_of
+from study.exposure import shown
+from study.folder import StudyFolder
+from study.people import people
 from study.results import metrics
 from study.run import Stage, Study, Work
-from study.serving import BEST, open_model, present, titles
-from study.stages.experiment import chosen_model
 from study.stages.ingest import open_images
 from study.stages.looks import usable_photos
 from style.images import decode
 from style.imagestore import ImageStore
 
-GALLERY_ITEMS, PEOPLE, HISTORY, LIST = 24, 6, 8, 8
+GALLERY_ITEMS = 24
 SCORES = ("ssim", "edge", "cosine", "product_delta_e")
 
 
 def gather(study: Study) -> dict[str, Any]:
-    """metrics.json: every number the report shows."""
+    """metrics.json: every number the report shows, as far as the study has run."""
     catalog = Catalog.load(study.folder / "catalog.parquet").frame
-    made = Presentations.load(study.folder / "presentations.parquet").frame
+    has_looks = (study.folder / "presentations.parquet").is_file()
+    made = Presentations.load(study.folder / "presentations.parquet").frame if has_looks else None
+    has_models = (study.folder / "models").is_dir() and study.folder.entry("fit") is not None
     rng = np.random.default_rng(study.config.seed)
     return {
         "study": _provenance(study),
         "data": _data(study),
         "features": _blocks(study),
-        "looks": [_look(look, made[made["look"] == look]) for look in study.looks],
-        "offline": read_json(study.folder / "offline.json"),
-        "ab": read_json(study.folder / "ab.json"),
-        "gallery": _gallery(catalog, made, rng) if len(made) else [],
-        "people": _people(study, catalog, rng),
+        "looks": [] if made is None else [_look(look, made[made["look"] == look]) for look in study.looks],
+        "offline": _read(study, "offline.json"),
+        "ab": _read(study, "ab.json"),
+        "rehearsal": _read(study, "rehearsal.json"),
+        "exposure": shown(study) if has_models else {},
+        "gallery": _gallery(catalog, made, rng) if made is not None and len(made) else [],
+        "people": people(study, catalog, rng) if has_models else [],
         "cost": _cost(study),
+        **_beside(study),
     }
 
 
 def write_report(run: Path) -> Path:
-    """Write report.html anew from metrics.json and the pictures of a finished study."""
-    return _render(Study.open(run))
+    """Write report.html, .md and .json anew from metrics.json, the pictures, and what was judged since.
+
+    A real test (experiment.json, by ``stylerec analyze``) and a policy judged by a log (ope.json, by
+    ``stylerec ope``) that lie in the folder are taken up. A study that did not run to its end is reported as far as it
+    came.
+    """
+    study = Study.open(run)
+    if not (study.folder / "metrics.json").is_file():
+        return _render(study, gather(study))
+    found = metrics(study.folder)
+    if beside := _beside(study):
+        found |= beside
+        write_json(study.folder / "metrics.json", found)
+    return _render(study, found)
+
+
+def _beside(study: Study) -> dict[str, Any]:
+    """What other commands left in the folder."""
+    return {name: found for name in ("experiment", "ope") if (found := _read(study, f"{name}.json"))}
+
+
+def _read(study: Study, name: str) -> dict[str, Any]:
+    path = study.folder / name
+    found = read_json(path) if path.is_file() else {}
+    if not isinstance(found, dict):
+        raise ArtifactError(f"{path} must hold a JSON object, got a {type(found).__name__}; write it again")
+    return found
 
 
 def _report(study: Study) -> Work:
-    write_json(study.folder / "metrics.json", gather(study))
-    _render(study)
+    found = gather(study)
+    write_json(study.folder / "metrics.json", found)
+    _render(study, found)
     return Work(1, "reports")
 
 
-def _render(study: Study) -> Path:
-    path = study.folder / "report.html"
+def _render(study: Study, found: Mapping[str, Any]) -> Path:
     store = open_images(study)
-    pictures = _Pictures(study, store)
-    html = render(metrics(study.folder), pictures.image)
+    report = document(found, _Pictures(study, store).image)
     if store is not None:
         store.close()
-    with atomic_write(path, "w") as file:
-        file.write(html)
+    return write_document(report, study.folder / "report.html")
+
+
+def write_comparison(a: Path, b: Path, path: Path) -> Path:
+    """Two studies side by side in a page, and beside it the same as Markdown and JSON.
+
+    Raises:
+        ArtifactError: One did not run to its end.
+    """
+    return write_document(compare(metrics(StudyFolder.open(a)), metrics(StudyFolder.open(b))), path)
+
+
+def write_document(report: Document, path: Path) -> Path:
+    """A report as HTML, and beside it the same as Markdown and JSON."""
+    write_json(path.with_suffix(".json"), report.to_json())
+    for target, text in ((path.with_suffix(".md"), to_markdown(report)), (path, to_html(report))):
+        with atomic_write(target, "w") as file:
+            file.write(text)
     return path
 
 
@@ -83,9 +129,13 @@ class _Pictures:
 
     def __init__(self, study: Study, store: ImageStore | None) -> None:
         self.folder, self.store, self.photos = study.folder, store, usable_photos(study)
-        made = Presentations.load(study.folder / "presentations.parquet").frame
-        shown = made[made["image"] != ""]
-        self.paths = dict(zip(zip(shown["item_id"], shown["look"], strict=True), map(str, shown["image"]), strict=True))
+        self.paths: dict[tuple[str, str], str] = {}
+        path = study.folder / "presentations.parquet"
+        if path.is_file():
+            made = Presentations.load(path).frame
+            drawn = made[made["image"] != ""]
+            keys = zip(drawn["item_id"], drawn["look"], strict=True)
+            self.paths = dict(zip(keys, map(str, drawn["image"]), strict=True))
 
     def image(self, item_id: str, look: str) -> Image.Image | None:
         """None where there is no picture."""
@@ -193,44 +243,6 @@ def _gallery_looks(rows: pd.DataFrame) -> list[dict[str, Any]]:
     return found
 
 
-def _people(study: Study, catalog: pd.DataFrame, rng: np.random.Generator) -> list[dict[str, Any]]:
-    """Some users with a history worth looking at, and what they would be shown."""
-    log = Interactions.load(study.folder / "interactions.parquet").frame
-    counts = log.groupby("user_id")["item_id"].nunique()
-    able = counts.index[counts >= min(4, int(counts.max()))].to_numpy(dtype=object)
-    users = list(rng.choice(able, size=min(PEOPLE, len(able)), replace=False))
-    recs = open_model(study.folder.path, chosen_model(study)).recommend(users, k=LIST)
-    frame = recs.to_frame()
-    if study.looks and study.config.catalog.images:
-        frame = present(study, chosen_model(study), recs, BEST, say=lambda line: None)
-    names, cold = titles(catalog), _cold_items(study, catalog)
-    lists = {user: rows for user, rows in frame.groupby("user_id")}
-    return [
-        {
-            "user_id": user,
-            "history": [{"item_id": i, "title": names[i]} for i in _latest(log, user)],
-            "recommendations": [
-                row | {"title": names[row["item_id"]], "cold": row["item_id"] in cold}
-                for row in lists[user].drop(columns="user_id").to_dict(orient="records")
-            ],
-        }
-        for user in users
-        if user in lists
-    ]
-
-
-def _latest(frame: pd.DataFrame, user: str) -> list[str]:
-    mine = frame[frame["user_id"] == user]
-    return list(dict.fromkeys(mine["item_id"].iloc[::-1]))[:HISTORY]
-
-
-def _cold_items(study: Study, catalog: pd.DataFrame) -> set[str]:
-    """Items nobody had bought before the split."""
-    if study.config.split.kind == "none":
-        return set()
-    return set(catalog["item_id"]) - set(split_of(study).train.frame["item_id"])
-
-
 def _cost(study: Study) -> list[dict[str, Any]]:
     stages = study.folder.ledger()["stages"]
     keys = ("seconds", "peak_memory_mb", "work", "unit")
@@ -245,5 +257,5 @@ def _inputs(study: Study) -> Any:
     return {"seed": study.config.seed}
 
 
-NEEDS = ("ingest", "looks", "features", "fit", "offline", "simulated A/B")
-REPORT = Stage("report", NEEDS, _inputs, _report, ("metrics.json", "report.html"))
+NEEDS = ("ingest", "looks", "features", "fit", "offline", "simulated A/B", "rehearsals")
+REPORT = Stage("report", NEEDS, _inputs, _report, ("metrics.json", "report.html", "report.md", "report.json"))

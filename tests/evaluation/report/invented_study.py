@@ -6,6 +6,7 @@ import random
 from typing import Any
 
 import numpy as np
+from invented_parts import HALVES, days, exposure, off_policy, rehearsal
 from PIL import Image, ImageDraw
 
 LOOKS = ("retro", "minimalist", "fashion")
@@ -67,6 +68,9 @@ def study(items: int = 18) -> dict[str, Any]:
         "looks": [_look(look, rng) for look in LOOKS],
         "offline": _offline(rng),
         "ab": _ab(),
+        "exposure": exposure(),
+        "rehearsal": rehearsal(),
+        "ope": off_policy(),
         "gallery": [_item(i, rng) for i in range(items)],
         "people": [_person(i, rng, items) for i in range(4)],
         "cost": [
@@ -199,6 +203,12 @@ def _ab() -> dict[str, Any]:
             "n_treatment": 9969,
             "is_goal": goal,
             "covers_truth": True,
+            "adjusted_p_value": p if goal else None,
+            "anytime_low": relative - 1.9 * half,
+            "anytime_high": relative + 1.9 * half,
+            "anytime_p_value": min(1.0, 9 * p),
+            "posterior_chance_positive": 1 - p / 2,
+            "role": "goal" if goal else "guardrail" if metric == "sessions_per_user" else "other",
         }
 
     return {
@@ -209,6 +219,7 @@ def _ab() -> dict[str, Any]:
             "sessions": 5,
             "allocation": 0.5,
             "style_effect": 0.1,
+            "guardrail_margin": 0.02,
             "seed": 7,
         },
         "truth": {
@@ -224,6 +235,13 @@ def _ab() -> dict[str, Any]:
         ],
         "srm": {"counts": [10031, 9969], "p_value": 0.661, "ok": True},
         "cuped": {"variance_ratio": 0.4193},
+        "days": days(),
+        "halves": HALVES,
+        "checks": [
+            {"name": "sample ratio", "p_value": 0.661, "problem": ""},
+            {"name": "outcomes", "p_value": None, "problem": ""},
+            {"name": "balance of pre_clicks", "p_value": 0.41, "problem": ""},
+        ],
         "segments": [
             {
                 "segment": "taste for the look",
@@ -303,7 +321,8 @@ def _person(i: int, rng: random.Random, items: int) -> dict[str, Any]:
     shown = []
     for rank in range(1, 9):
         look = rng.choice(("original", *LOOKS))
-        shown.append(entry() | {"presentation": look, "score": 3.0 / rank, "rank": rank, "cold": rank % 5 == 0})
+        told = {"presentation": look, "score": 3.0 / rank, "rank": rank, "cold": rank % 5 == 0}
+        shown.append(entry() | told | {"reason": f"{look} fits", "why": f"Its colour speaks for it in row {rank}"})
     return {"user_id": f"user-{i:04d}", "history": [entry() for _ in range(6)], "recommendations": shown}
 
 
