@@ -119,6 +119,49 @@ def welch(control: Moments, treatment: Moments, *, alpha: float = 0.05) -> Estim
     )
 
 
+def paired(control: Floats, treatment: Floats, *, alpha: float = 0.05) -> Estimate:
+    """Student's paired t-test: both values of one user, who was in both arms.
+
+    The relative effect is a ratio of two means whose covariance is known: variance of treatment - ratio × control.
+
+    Args:
+        control: (n,) each user's (linearised) value.
+        treatment: (n,) the same users'.
+        alpha: 1 - coverage of the intervals.
+
+    Raises:
+        DataError: Fewer than two users.
+
+    Example:
+        >>> e = paired(np.array([1.0, 2.0, 3.0]), np.array([2.0, 2.5, 4.5]))
+        >>> round(e.absolute, 6), round(e.relative, 6), e.n_control
+        (1.0, 0.5, 3)
+    """
+    n, off = len(control), treatment - control
+    spread, before, after = Moments.of(off), float(control.mean()), float(treatment.mean())
+    low, high, error, p = _t_test(spread.mean, spread.variance / n, n - 1.0, alpha)
+    relative: tuple[float | None, ...] = (None, None, None, None)
+    if before != 0:
+        variance = Moments.of(treatment - after / before * control).variance / n / before**2
+        relative = _t_test(after / before - 1, variance, n - 1.0, alpha)
+    return Estimate(
+        control=before,
+        treatment=after,
+        absolute=spread.mean,
+        low=low,
+        high=high,
+        standard_error=error,
+        p_value=p,
+        relative=after / before - 1 if before != 0 else None,
+        relative_low=relative[0],
+        relative_high=relative[1],
+        relative_standard_error=relative[2],
+        relative_p_value=relative[3],
+        n_control=n,
+        n_treatment=n,
+    )
+
+
 def _t_test(effect: float, variance: float, df: float, alpha: float) -> tuple[float, float, float, float]:
     """Low, high, standard error, two-sided p; without variance a difference is certain."""
     error = float(np.sqrt(variance))

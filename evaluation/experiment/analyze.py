@@ -11,13 +11,14 @@ import pandas as pd
 
 from evaluation.experiment.bayes import Posterior, posterior
 from evaluation.experiment.checks import Check, check_columns, health
-from evaluation.experiment.covariates import cuped
 from evaluation.experiment.effects import by_half, by_label, by_number
 from evaluation.experiment.looking import LOOKS, Reading, any_time
 from evaluation.experiment.plan import Plan
 from evaluation.experiment.power import minimum_detectable_effect
-from evaluation.experiment.values import Columns, covariate, user_values
-from evaluation.inference import Estimate, Moments, welch
+from evaluation.experiment.rows import metric_rows
+from evaluation.experiment.user_table import UserTable
+from evaluation.experiment.values import Columns, user_values
+from evaluation.inference import Estimate
 from evaluation.multiplicity import ADJUSTMENTS
 
 Floats = npt.NDArray[np.float64]
@@ -25,7 +26,6 @@ Ints = npt.NDArray[np.int64]
 Role = Literal["goal", "guardrail", "other"]
 POWER = 0.8
 """Of the minimum detectable effect."""
-METHODS = {"mean": "Welch", "proportion": "Welch", "ratio": "delta method", "quantile": "quantile"}
 
 
 @dataclass(frozen=True)
@@ -34,14 +34,14 @@ class Result:
 
     Attributes:
         metric: A name of the plan.
-        method: Welch or delta method, without or with CUPED.
+        method: Welch or delta method; what noise it takes out, such as CUPED; bootstrap where that gave the interval.
         role: goal and guardrail mark the rows that the decision reads; each metric has one at most.
         estimate: The effect, and its interval for a single look.
         reading: What the plan's way of looking makes of it; the decision reads this.
         anytime: What may be concluded at any time, whatever was planned.
         belief: Posterior of the relative effect; None where control's mean is 0.
         adjusted_p_value: Over the goals, from the reading's; None for other rows.
-        variance_ratio: What CUPED left of the variance; 1 without.
+        variance_ratio: What CUPED, CUPAC or strata left of the variance; 1 without.
     """
 
     metric: str
@@ -79,7 +79,8 @@ class Analysis:
 
     Attributes:
         results: Every metric by every method.
-        counts: Users in control and treatment, those with missing outcomes included.
+        counts: Users in control and treatment, those with missing outcomes included; clusters, where these were
+            randomised.
         srm_p_value: Sample ratio test; None without users.
         segments: segment, level, n, relative, low, high of the first goal: exploratory, not adjusted.
         problems: Health checks that failed, in words; none may stand before the effects are read.
@@ -126,8 +127,9 @@ def analyze(users: pd.DataFrame, plan: Plan, *, problems: tuple[str, ...] = ()) 
     Args:
         users: One row a user: arm (0 control, 1 treatment) and the columns that the plan's metrics name; optionally
             ``pre_<column>`` of before the test, ``late_<column>`` of its second half, unit to find users counted
-            twice, first (a time) and exposed (0 or 1) for health checks. `read_log` makes it of any log.
-        plan: What was decided before; of its ``log`` only segments and tastes are read.
+            twice, first (a time) and exposed (0 or 1) for health checks; where clusters were randomised, cluster.
+            `read_log` makes it of any log.
+        plan: What was decided before; of its ``log`` only segments, tastes, covariates and strata are read.
         problems: Found while reading the log; they count as failed health checks.
 
     Raises:
@@ -144,25 +146,25 @@ def analyze(users: pd.DataFrame, plan: Plan, *, problems: tuple[str, ...] = ()) 
     names = check_columns(users, plan)
     everyone = {c: users[c].to_numpy(np.float64, na_value=np.nan) for c in names}
     complete = _complete(everyone, len(users))
-    arm = users["arm"].to_numpy(np.int64)
-    checks = health(users, everyone, plan, complete)
-    columns, arm_of = {name: values[complete] for name, values in everyone.items()}, arm[complete]
-    results = [r for name in plan.metrics for r in _metric(columns, arm_of, name, plan)]
-    first, known = next(iter(plan.goals)), users[complete]
+    whole = UserTable.of(users, everyone, plan)
+    checks = health(users, whole, plan, complete)
+    table, known = whole.among(complete), users[complete]
+    results = [r for name in plan.metrics for r in _metric(table, name, plan)]
+    first = next(iter(plan.goals))
     return Analysis(
-        results=_adjusted(results, plan),
-        counts=(int((arm == 0).sum()), int((arm == 1).sum())),
+        results=adjusted(results, plan),
+        counts=whole.split.counts,
         srm_p_value=next((c.p_value for c in checks if c.name == "sample ratio"), None),
         segments=tuple(
             row
             for name in plan.log.segments
-            for row in by_label(known[name], lambda which: _deciding(columns, arm_of, first, plan, which))
+            for row in by_label(known[name], lambda which: _deciding(table.among(which), first, plan))
         ),
-        problems=(*problems, *(c.problem for c in checks if c.problem), *_unanswered(results, arm_of, plan)),
-        minimum_detectable=_smallest_effect(columns, arm_of, results, plan),
+        problems=(*problems, *(c.problem for c in checks if c.problem), *_unanswered(results, table, plan)),
+        minimum_detectable=_smallest_effect(table, results, plan),
         checks=checks,
-        tastes=tuple(row for name in plan.log.tastes for row in _taste(columns, arm_of, first, plan, known[name])),
-        halves=by_half(columns, arm_of, plan.goals[first], plan.alpha),
+        tastes=tuple(row for name in plan.log.tastes for row in _taste(table, first, plan, known[name])),
+        halves=None if plan.clustered else by_half(table.columns, table.split.arm, plan.goals[first], plan.alpha),
     )
 
 
@@ -174,64 +176,56 @@ def _complete(columns: Columns, n: int) -> npt.NDArray[np.bool_]:
     return found
 
 
-def _unanswered(results: list[Result], arm: Ints, plan: Plan) -> list[str]:
-    if min(np.bincount(arm, minlength=2)) < 2:
-        return ["an arm has fewer than 2 users with outcomes"]
+def _unanswered(results: list[Result], table: UserTable, plan: Plan) -> list[str]:
+    if not table.split.usable:
+        return [f"an arm has fewer than 2 {'clusters' if plan.clustered else 'users'} with outcomes"]
     found = {r.metric for r in results}
     named = {name: metric.kind for name, metric in {**plan.goals, **plan.guardrails}.items() if name not in found}
     why = {"quantile": "lies among equal values in an arm; take a mean or a proportion"}
     return [f"{name} {why.get(kind, 'has no denominator in an arm')}" for name, kind in named.items()]
 
 
-def _metric(columns: Columns, arm: Ints, name: str, plan: Plan) -> list[Result]:
+def _metric(table: UserTable, name: str, plan: Plan) -> list[Result]:
     """The metric's rows, the last of them the one that decides; none where an arm has too little to tell."""
-    metric = plan.metrics[name]
-    known = all(c in columns for c in metric.columns) and min(np.bincount(arm, minlength=2)) >= 2
-    values = user_values(columns, metric, arm) if known else None
-    if values is None:
-        return []
-    method = METHODS[metric.kind]
-    found = [Result.of(name, method, _estimate(values, arm, plan.alpha), plan)]
-    before = covariate(columns, metric)
-    if before is not None:
-        adjusted, ratio = cuped(values, before)
-        with_past = Result.of(name, f"{method} + CUPED", _estimate(adjusted, arm, plan.alpha), plan)
-        found.append(replace(with_past, variance_ratio=ratio))
+    rows = metric_rows(table, plan.metrics[name], plan)
     role: Role = "goal" if name in plan.goals else "guardrail" if name in plan.guardrails else "other"
-    return [*found[:-1], replace(found[-1], role=role)]
+    return [
+        replace(
+            Result.of(name, row.method, row.estimate, plan, role=role if row is rows[-1] else "other"),
+            variance_ratio=row.variance_ratio,
+        )
+        for row in rows
+    ]
 
 
-def _deciding(
-    columns: Columns, arm: Ints, name: str, plan: Plan, which: npt.NDArray[np.bool_]
-) -> tuple[float | None, float | None, float | None]:
+def _deciding(table: UserTable, name: str, plan: Plan) -> tuple[float | None, float | None, float | None]:
     """Relative effect and interval among some users."""
-    found = _metric({c: v[which] for c, v in columns.items()}, arm[which], name, plan)
-    e = found[-1].estimate if found else None
+    rows = metric_rows(table, plan.metrics[name], plan)
+    e = rows[-1].estimate if rows else None
     return (None, None, None) if e is None else (e.relative, e.relative_low, e.relative_high)
 
 
-def _taste(columns: Columns, arm: Ints, name: str, plan: Plan, taste: pd.Series) -> list[dict[str, Any]]:
-    values = user_values(columns, plan.goals[name], arm) if min(np.bincount(arm, minlength=2)) >= 2 else None
+def _taste(table: UserTable, name: str, plan: Plan, taste: pd.Series) -> list[dict[str, Any]]:
+    arm = table.split.arm
+    values = user_values(table.columns, plan.goals[name], arm) if table.split.usable else None
     number = taste.to_numpy(np.float64, na_value=np.nan)
     return [] if values is None else by_number(values, arm, number, name=str(taste.name), alpha=plan.alpha)
 
 
-def _estimate(values: Floats, arm: Ints, alpha: float) -> Estimate:
-    return welch(Moments.of(values[arm == 0]), Moments.of(values[arm == 1]), alpha=alpha)
-
-
-def _adjusted(results: list[Result], plan: Plan) -> tuple[Result, ...]:
+def adjusted(results: list[Result], plan: Plan) -> tuple[Result, ...]:
+    """With p-values of the goals adjusted for their number, as the plan says."""
     goals = [i for i, r in enumerate(results) if r.role == "goal"]
     p_values = ADJUSTMENTS[plan.adjust]([results[i].reading.p_value for i in goals]).tolist() if goals else []
-    adjusted = dict(zip(goals, p_values, strict=True))
-    return tuple(replace(r, adjusted_p_value=adjusted.get(i)) for i, r in enumerate(results))
+    found = dict(zip(goals, p_values, strict=True))
+    return tuple(replace(r, adjusted_p_value=found.get(i)) for i, r in enumerate(results))
 
 
-def _smallest_effect(columns: Columns, arm: Ints, results: list[Result], plan: Plan) -> float | None:
+def _smallest_effect(table: UserTable, results: list[Result], plan: Plan) -> float | None:
     goal = next(iter(plan.goals))
     first = next((r for r in results if r.metric == goal and r.role == "goal"), None)
-    values = None if first is None else user_values(columns, plan.goals[goal], arm)
+    values = None if first is None else user_values(table.columns, plan.goals[goal], table.split.arm)
     if first is None or values is None:
         return None
-    control, n_treatment, left = Moments.of(values[arm == 0]), int((arm == 1).sum()), first.variance_ratio
-    return minimum_detectable_effect(control, n_treatment, alpha=plan.alpha, power=POWER, variance_ratio=left)
+    control, treatment = table.split.moments(values)
+    left = first.variance_ratio
+    return minimum_detectable_effect(control, treatment.n, alpha=plan.alpha, power=POWER, variance_ratio=left)

@@ -11,7 +11,8 @@ import pandas as pd
 
 from evaluation.experiment.health import balance, exposure, sample_ratio, sequential_sample_ratio
 from evaluation.experiment.plan import Plan
-from evaluation.experiment.values import Columns
+from evaluation.experiment.split import Split
+from evaluation.experiment.user_table import UserTable
 from recsys.errors import DataError
 
 Bools = npt.NDArray[np.bool_]
@@ -39,7 +40,10 @@ def check_columns(users: pd.DataFrame, plan: Plan) -> list[str]:
         DataError: A goal's or guardrail's column is missing, an arm is neither 0 nor 1, or a column is no number.
     """
     decisive = {c: None for metric in (*plan.goals.values(), *plan.guardrails.values()) for c in metric.columns}
-    missing = [c for c in ("arm", *decisive, *plan.log.segments, *plan.log.tastes) if c not in users.columns]
+    log = plan.log
+    labels = [*log.segments, *([] if log.strata is None else [log.strata]), *(["cluster"] if plan.clustered else [])]
+    numbers = [*log.tastes, *log.covariates]
+    missing = [c for c in ("arm", *decisive, *labels, *numbers) if c not in users.columns]
     if missing:
         raise DataError(f"the user table misses {', '.join(missing)}; it has {', '.join(map(str, users.columns))}")
     wrong = users["arm"][~users["arm"].isin((0, 1))]
@@ -49,44 +53,44 @@ def check_columns(users: pd.DataFrame, plan: Plan) -> list[str]:
         )
     named = dict.fromkeys(c for metric in plan.metrics.values() for c in metric.columns)
     names = [c for name in named for c in (name, f"pre_{name}", f"late_{name}") if c in users.columns]
-    for name in (*names, *plan.log.tastes):
+    for name in (*names, *numbers):
         if not pd.api.types.is_numeric_dtype(users[name]):
             raise DataError(f"column {name!r} must be numbers, got {users[name].dtype}; convert it, missing as NaN")
     _check_denominators(users, plan)
     return names
 
 
-def health(users: pd.DataFrame, columns: Columns, plan: Plan, complete: Bools) -> tuple[Check, ...]:
+def health(users: pd.DataFrame, table: UserTable, plan: Plan, complete: Bools) -> tuple[Check, ...]:
     """Every check that the table allows.
 
     Args:
         users: As of `analyze`.
-        columns: Name → (n,) numbers.
+        table: Its numbers and its split.
         plan: Planned split, and the threshold below which a p-value is a problem.
         complete: (n,) users with all outcomes.
     """
     if users.empty:
         return (Check("users", problem="no users in either arm"),)
-    arm = users["arm"].to_numpy(np.int64)
-    found = [_split(arm, plan), *_over_time(users, arm, plan), *_outcomes(users, complete)]
-    if "exposed" in users:
+    arm = table.split.arm
+    found = [_split(table.split, plan), *_over_time(users, arm, plan), *_outcomes(users, plan, complete)]
+    if "exposed" in users and not plan.clustered:
         exposed = users["exposed"].to_numpy(np.float64, na_value=0) > 0
         shares = [f"{exposed[arm == side].mean():.1%}" if (arm == side).any() else "none" for side in (0, 1)]
         words = f"exposure differs: {shares[0]} of control and {shares[1]} of treatment were exposed"
         found.append(_tested("exposure", exposure(exposed, arm), words, plan))
-    return (*found, *_past(columns, arm, plan))
+    return (*found, *_past(table, plan))
 
 
-def _split(arm: npt.NDArray[np.int64], plan: Plan) -> Check:
-    counts = np.bincount(arm, minlength=2)
-    p = sample_ratio((int(counts[0]), int(counts[1])), plan.allocation)
-    words = f"sample ratio mismatch: {plan.allocation:.0%} in treatment were planned, {arm.mean():.1%} came"
+def _split(split: Split, plan: Plan) -> Check:
+    control, treatment = split.counts
+    p, came = sample_ratio((control, treatment), plan.allocation), treatment / (control + treatment)
+    words = f"sample ratio mismatch: {plan.allocation:.0%} in treatment were planned, {came:.1%} came"
     return _tested("sample ratio", p, words, plan)
 
 
 def _over_time(users: pd.DataFrame, arm: npt.NDArray[np.int64], plan: Plan) -> Iterator[Check]:
     """The split at the end of every day, by a test that may be looked at every day."""
-    if "first" not in users or users["first"].isna().all():
+    if plan.clustered or "first" not in users or users["first"].isna().all():
         return
     day = pd.to_datetime(users["first"]).dt.floor("D")
     came = pd.crosstab(day, arm).reindex(columns=[0, 1], fill_value=0).sort_index().to_numpy()
@@ -95,22 +99,21 @@ def _over_time(users: pd.DataFrame, arm: npt.NDArray[np.int64], plan: Plan) -> I
     yield _tested("sample ratio over time", float(p[-1]), words, plan)
 
 
-def _outcomes(users: pd.DataFrame, complete: Bools) -> Iterator[Check]:
+def _outcomes(users: pd.DataFrame, plan: Plan, complete: Bools) -> Iterator[Check]:
     missing = int((~complete).sum())
     words = f"outcomes are missing or infinite for {missing} of {len(users)} users"
     yield Check("outcomes", problem=words if missing else "")
     if "unit" in users:
-        twice = int(users["unit"].duplicated().sum())
+        twice = int(users.duplicated(["unit", "cluster"] if plan.clustered else ["unit"]).sum())
         words = f"{twice} rows repeat a user; the table must hold one row a user"
         yield Check("one row a user", problem=words if twice else "")
 
 
-def _past(columns: Columns, arm: npt.NDArray[np.int64], plan: Plan) -> Iterator[Check]:
-    for name, values in columns.items():
-        known = np.isfinite(values)
-        if not name.startswith("pre_") or min(np.bincount(arm[known], minlength=2)) < 2:
+def _past(table: UserTable, plan: Plan) -> Iterator[Check]:
+    for name, values in table.columns.items():
+        if not name.startswith("pre_") or not table.split.among(np.isfinite(values)).usable:
             continue
-        apart, p = balance(values, arm)
+        apart, p = balance(values, table.split)
         words = f"the arms differed before the test: {name} by {apart:+.2f} standard deviations"
         yield _tested(f"balance of {name}", p, words, plan)
 

@@ -42,7 +42,9 @@ def cuped(values: Floats, covariates: Floats) -> tuple[Floats, float]:
     return values - x @ theta, float(left @ left) / raw if raw > 0 else 1.0
 
 
-def cross_fitted(features: Floats, values: Floats, fit: Fit, *, folds: int = 5, seed: int = 0) -> Floats:
+def cross_fitted(
+    features: Floats, values: Floats, fit: Fit, *, folds: int = 5, seed: int = 0, group: Ints | None = None
+) -> Floats:
     """(n,) predictions of the values from features, each by a model that did not see that user: CUPAC's covariate.
 
     Tang, Huang, Kastelman and Bauman, Control using predictions as covariates in switchback experiments, 2020. Give
@@ -54,6 +56,7 @@ def cross_fitted(features: Floats, values: Floats, fit: Fit, *, folds: int = 5, 
         fit: Trains a model; `linear` or any library's.
         folds: In [2, n].
         seed: Of the split into folds.
+        group: (n,) codes from 0; rows of one group are in one fold. None: each row alone.
 
     Raises:
         ConfigError: ``folds`` is out of range.
@@ -63,9 +66,11 @@ def cross_fitted(features: Floats, values: Floats, fit: Fit, *, folds: int = 5, 
         >>> cross_fitted(x, 3 * x[:, 0] + 1, linear).round(6)[:3].tolist()
         [1.0, 4.0, 7.0]
     """
-    if not 2 <= folds <= len(values):
-        raise ConfigError(f"folds must lie in [2, {len(values)}], got {folds}; 5 is usual")
-    fold = np.random.default_rng(seed).permutation(len(values)) % folds
+    n = len(values) if group is None else int(group.max()) + 1
+    if not 2 <= folds <= n:
+        raise ConfigError(f"folds must lie in [2, {n}], got {folds}; 5 is usual")
+    fold = np.random.default_rng(seed).permutation(n) % folds
+    fold = fold if group is None else fold[group]
     found = np.empty(len(values))
     for i in range(folds):
         found[fold == i] = fit(features[fold != i], values[fold != i])(features[fold == i])

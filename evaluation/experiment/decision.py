@@ -12,11 +12,13 @@ import pandas as pd
 
 from evaluation.experiment.analyze import POWER, Analysis, Result, analyze
 from evaluation.experiment.effects import by_day
+from evaluation.experiment.interleaved import analyze_interleaved
+from evaluation.experiment.looking import came
 from evaluation.experiment.metrics import Metric
 from evaluation.experiment.plan import Plan
 from evaluation.experiment.reading import read_log
 from evaluation.simulate import ABConfig, Arm, simulate
-from recsys.errors import DataError
+from recsys.errors import ConfigError, DataError
 
 Verdict = Literal["ship", "roll back", "keep running", "withheld"]
 ASSUMPTION = (
@@ -39,6 +41,8 @@ LOOKED = {
     "any time": "; at any time (confidence sequence)",
     "planned": "; at the planned looks (group sequential)",
 }
+UNITS = {"cluster": "clusters", "switchback": "blocks of time"}
+"""What ``users`` of a plan counts, where it is not users."""
 EARLY = 0.98
 """Share of the planned users at which a single look is no longer early."""
 
@@ -87,7 +91,7 @@ def decide(analysis: Analysis, plan: Plan) -> Decision:
     found = [r for r in goals if r.adjusted_p_value is not None and r.adjusted_p_value <= plan.alpha]
     worse = any(_gain(r, plan) < 0 for r in found) or any(_broken(r, plan) for r in guardrails)
     unshown = [r for r in guardrails if _unshown(r, plan)]
-    early = plan.looks == "once" and plan.users is not None and sum(analysis.counts) < EARLY * plan.users
+    early = plan.looks == "once" and plan.users is not None and came(*analysis.counts, plan) < EARLY * plan.users
     verdict: Verdict = "keep running"
     if not early:
         verdict = "roll back" if worse else "ship" if found and not unshown else "keep running"
@@ -100,7 +104,8 @@ def _why_not_yet(analysis: Analysis, plan: Plan, unshown: list[Result], early: b
     found = []
     if early:
         found.append(
-            f"{sum(analysis.counts)} of {plan.users} planned users came; a test that is read once waits for them"
+            f"{came(*analysis.counts, plan)} of {plan.users} planned {UNITS.get(plan.design, 'users')} came; "
+            "a test that is read once waits for them"
         )
     for r in unshown:
         found.append(
@@ -108,7 +113,8 @@ def _why_not_yet(analysis: Analysis, plan: Plan, unshown: list[Result], early: b
         )
     if analysis.minimum_detectable is not None:
         least = f"{analysis.minimum_detectable:.1%} of {_words(next(iter(plan.goals)))}"
-        found.append(f"this many users show {least} with {POWER:.0%} power; smaller effects often stay unseen")
+        units = UNITS.get(plan.design, "users")
+        found.append(f"this many {units} show {least} with {POWER:.0%} power; smaller effects often stay unseen")
     return found
 
 
@@ -249,18 +255,24 @@ def analyze_log(source: str | Path | pd.DataFrame, plan: Plan) -> Experiment:
         >>> analyze_log(log, Plan({"clicks_per_user": Metric("click")})).decision.verdict
         'ship'
     """
+    arms = (str(plan.log.control), str(plan.log.treatment))
+    if plan.design == "multi-arm":
+        raise ConfigError("several treatments are read by evaluation.experiment.many_arms.analyze_arms")
+    if plan.design == "interleaving":
+        return _experiment(analyze_interleaved(source, plan), plan, arms)
     log = read_log(source, plan)
     analysis = analyze(log.users, plan, problems=log.problems)
     days = () if log.days is None else tuple(by_day(log.days, plan.alpha))
-    return _experiment(replace(analysis, days=days), plan, (str(plan.log.control), str(plan.log.treatment)))
+    return _experiment(replace(analysis, days=days), plan, arms)
 
 
 def _experiment(analysis: Analysis, plan: Plan, arms: tuple[str, str]) -> Experiment:
-    names = ("users", "allocation", "alpha", "srm_alpha", "looks", "adjust", "prior_sd")
+    names = ("design", "users", "allocation", "alpha", "srm_alpha", "looks", "adjust", "prior_sd")
     settings = {name: getattr(plan, name) for name in names if getattr(plan, name) is not None}
     settings |= {"spending": plan.spending, "shares": plan.shares} if plan.looks == "planned" else {}
     settings |= {"goals": tuple(plan.goals), "guardrails": tuple(plan.guardrails)}
-    return Experiment(_design(settings, arms, analysis, sum(analysis.counts)), analysis, decide(analysis, plan))
+    units = came(*analysis.counts, plan)
+    return Experiment(_design(settings, arms, analysis, units), analysis, decide(analysis, plan))
 
 
 def run_experiment(

@@ -6,7 +6,8 @@ import numpy as np
 import numpy.typing as npt
 from scipy.special import betaln, chdtrc
 
-from evaluation.inference import Moments, welch
+from evaluation.experiment.split import Split
+from evaluation.inference import welch
 from recsys.errors import ConfigError, DataError
 
 Floats = npt.NDArray[np.float64]
@@ -86,7 +87,7 @@ def exposure(exposed: npt.NDArray[np.bool_], arm: Ints) -> float:
     return float(chdtrc(1, ((hits - n * share) ** 2 / (n * share * (1 - share))).sum()))
 
 
-def balance(before: Floats, arm: Ints) -> tuple[float, float]:
+def balance(before: Floats, split: Split) -> tuple[float, float]:
     """How far apart the arms were before the test: difference in standard deviations, and Welch's p-value.
 
     Differences above 0.1 are large whatever p is: Austin, Balance diagnostics for comparing the distribution of
@@ -94,14 +95,14 @@ def balance(before: Floats, arm: Ints) -> tuple[float, float]:
 
     Args:
         before: (n,) a figure from before the test; users without one (NaN) are left out.
-        arm: (n,) 0 or 1.
+        split: Of the users.
 
     Example:
-        >>> balance(np.array([1.0, 2.0, 3.0, 1.0, 2.0, 3.0]), np.repeat([0, 1], 3))
+        >>> balance(np.array([1.0, 2.0, 3.0, 1.0, 2.0, 3.0]), Split(np.repeat([0, 1], 3)))
         (0.0, 1.0)
     """
     known = np.isfinite(before)
-    control, treatment = (Moments.of(before[known & (arm == side)]) for side in (0, 1))
+    control, treatment = split.among(known).moments(before[known])
     sd = float(np.sqrt((control.variance + treatment.variance) / 2))
     apart = treatment.mean - control.mean
     return (apart / sd if sd > 0 else 0.0), welch(control, treatment).p_value

@@ -31,6 +31,11 @@ class Reading:
     high: float | None
 
 
+def came(n_control: int, n_treatment: int, plan: Plan) -> int:
+    """Units so far, as ``users`` of the plan counts them: in an interleaved test everybody is in both arms."""
+    return n_control if plan.design == "interleaving" else n_control + n_treatment
+
+
 def once(e: Estimate, plan: Plan) -> Reading:
     """Valid for one look, at a size chosen before.
 
@@ -47,16 +52,16 @@ def once(e: Estimate, plan: Plan) -> Reading:
 
 def any_time(e: Estimate, plan: Plan) -> Reading:
     """Valid at every look, however many: an asymptotic confidence sequence."""
-    n, tuned_for = e.n_control + e.n_treatment, plan.users or TUNED_FOR
-    p = float(anytime_p_value(_z(e), n, alpha=plan.alpha, tuned_for=tuned_for))
-    return _around(e, p, float(anytime_reach(n, alpha=plan.alpha, tuned_for=tuned_for)))
+    n, tuned_for = came(e.n_control, e.n_treatment, plan), plan.users or TUNED_FOR
+    p = float(anytime_p_value(z_of(e), n, alpha=plan.alpha, tuned_for=tuned_for))
+    return around(e, p, float(anytime_reach(n, alpha=plan.alpha, tuned_for=tuned_for)))
 
 
 def at_planned_looks(e: Estimate, plan: Plan) -> Reading:
     """Valid at the planned shares of the planned users (group sequential); the planned look nearest to now is this."""
-    shares = looks_so_far(plan.shares, (e.n_control + e.n_treatment) / (plan.users or 1))
+    shares = looks_so_far(plan.shares, came(e.n_control, e.n_treatment, plan) / (plan.users or 1))
     bound = boundaries(shares, alpha=plan.alpha, spending=plan.spending)[-1]
-    return _around(e, group_p_value(_z(e), shares, spending=plan.spending), float(bound))
+    return around(e, group_p_value(z_of(e), shares, spending=plan.spending), float(bound))
 
 
 LOOKS: dict[str, Callable[[Estimate, Plan], Reading]] = {
@@ -67,13 +72,15 @@ LOOKS: dict[str, Callable[[Estimate, Plan], Reading]] = {
 """By the plan's ``looks``."""
 
 
-def _z(e: Estimate) -> float:
+def z_of(e: Estimate) -> float:
+    """Effect over its standard error; without an error a difference is certain."""
     if e.standard_error == 0:
         return 0.0 if e.absolute == 0 else float(np.copysign(np.inf, e.absolute))
     return e.absolute / e.standard_error
 
 
-def _around(e: Estimate, p: float, reach: float) -> Reading:
+def around(e: Estimate, p: float, reach: float) -> Reading:
+    """The relative effect's interval of ``reach`` standard errors to either side."""
     if e.relative is None or e.relative_standard_error is None:
         return Reading(p, None, None)
     half = reach * e.relative_standard_error

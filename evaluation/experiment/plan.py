@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import datetime as dt
+import re
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from evaluation.experiment.group_sequential import boundaries, check_spending
 from evaluation.experiment.metrics import Metric
@@ -16,6 +17,25 @@ from recsys.config import from_mapping
 from recsys.errors import ConfigError
 
 Looks = Literal["once", "any time", "planned"]
+Design = Literal["user", "cluster", "switchback", "interleaving", "multi-arm"]
+UNITS = {"s": 1, "min": 60, "h": 3600, "d": 86400}
+"""Of a duration such as 6h, in seconds."""
+
+
+def seconds(duration: str) -> float:
+    """Seconds of a duration.
+
+    Raises:
+        ConfigError: It is none.
+
+    Example:
+        >>> seconds("6h"), seconds("90 min")
+        (21600.0, 5400.0)
+    """
+    found = re.fullmatch(r"(\d+(?:\.\d+)?) ?(s|min|h|d)", duration)
+    if found is None:
+        raise ConfigError(f'a duration is a number with s, min, h or d such as "6h", got {duration!r}')
+    return float(found[1]) * UNITS[found[2]]
 
 
 @dataclass(frozen=True)
@@ -35,6 +55,12 @@ class LogConfig:
         exposed: Column, true where a user met what is tested; must be alike in both arms.
         segments: Columns of labels known before the test; the effect is shown within each.
         tastes: Columns of numbers known before the test; does the effect grow with them?
+        covariates: Columns of numbers known before the test: a model of them takes out noise (CUPAC).
+        strata: Column of labels known before the test; the effect is the mean of the strata's (post-stratification).
+        cluster: Column of what was randomised, such as the category or the shop, in place of the user.
+        block: Length of a switchback's blocks of time from ``start`` on, such as "6h".
+        burn_in: First part of each block that is left out, because the arm before still tells there.
+        treatments: Labels of several treatments, each compared with control.
     """
 
     level: Literal["row", "user"] = "row"
@@ -49,8 +75,16 @@ class LogConfig:
     exposed: str | None = None
     segments: tuple[str, ...] = ()
     tastes: tuple[str, ...] = ()
+    covariates: tuple[str, ...] = ()
+    strata: str | None = None
+    cluster: str | None = None
+    block: str | None = None
+    burn_in: str = "0s"
+    treatments: tuple[str | int, ...] = ()
 
     def __post_init__(self) -> None:
+        if not seconds(self.burn_in) < seconds("1000000d" if self.block is None else self.block):
+            raise ConfigError(f"log.burn_in {self.burn_in!r} leaves nothing of a block of {self.block!r}; shorten it")
         if self.start is not None:
             try:
                 dt.datetime.fromisoformat(self.start)
@@ -64,21 +98,26 @@ class LogConfig:
 
 @dataclass(frozen=True)
 class Plan:
-    """A user-randomised test of two arms.
+    """A test of two arms, or of several against one control.
 
     Attributes:
         goals: Name → what decides; several are adjusted together.
         guardrails: Name → what must not get worse; not adjusted.
         others: Name → what is only reported; left out where its columns are.
         log: How the log is laid out; read by `read_log` alone.
-        users: Planned in both arms; None where no size was planned.
-        allocation: Share of users in treatment.
+        design: What was randomised: users; clusters; blocks of time (switchback); the places of one list
+            (interleaving); or users among several arms.
+        users: Planned in all arms (clusters or blocks, where these are randomised); None where no size was planned.
+        allocation: Share of users in treatment; of control and one treatment together, where there are several.
         alpha: Significance level, two-sided; intervals cover 1 - alpha.
         srm_alpha: A health check's p-value below this withholds the verdict.
         looks: once, at the planned size; any time; or at the planned shares.
         shares: Of the planned users at each look, rising to 1.
         spending: How looks share alpha, see `group_sequential.SPENDING`.
-        adjust: How goals are adjusted: holm or bh.
+        adjust: How goals are adjusted: holm or bh; several arms: dunnett, too.
+        regressor: The model of the log's covariates: linear, or boosted trees (scikit-learn).
+        intervals: Student's t by the delta method, or the bootstrap's percentiles.
+        resamples: Of the bootstrap, >= 999.
         prior_sd: Standard deviation of relative effects in tests like this, for the posterior.
     """
 
@@ -86,6 +125,7 @@ class Plan:
     guardrails: Mapping[str, Metric] = field(default_factory=dict)
     others: Mapping[str, Metric] = field(default_factory=dict)
     log: LogConfig = field(default_factory=LogConfig)
+    design: Design = "user"
     users: int | None = None
     allocation: float = 0.5
     alpha: float = 0.05
@@ -94,6 +134,9 @@ class Plan:
     shares: tuple[float, ...] = (0.25, 0.5, 0.75, 1.0)
     spending: str = "obrien-fleming"
     adjust: str = "holm"
+    regressor: Literal["linear", "boosted"] = "linear"
+    intervals: Literal["t", "bootstrap"] = "t"
+    resamples: int = 1999
     prior_sd: float = 0.1
 
     def __post_init__(self) -> None:
@@ -107,8 +150,38 @@ class Plan:
             raise ConfigError(f"users must be >= 4, got {self.users}")
         if not self.prior_sd > 0:
             raise ConfigError(f"prior_sd must be above 0, got {self.prior_sd}; 0.1 is usual")
-        check_adjustment(self.adjust)
+        if not (self.adjust == "dunnett" and self.design == "multi-arm"):
+            check_adjustment(self.adjust)
+        if self.resamples < 999:
+            raise ConfigError(f"resamples must be >= 999, got {self.resamples}; 1999 is usual")
+        self._check_design()
         self._check_looks()
+
+    @property
+    def clustered(self) -> bool:
+        """Whether something other than the user was randomised, so that errors are those of clusters."""
+        return self.design in ("cluster", "switchback")
+
+    def _check_design(self) -> None:
+        needs: dict[str, dict[str, Any]] = {
+            "cluster": {"log.cluster": self.log.cluster},
+            "switchback": {"log.time": self.log.time, "log.start": self.log.start, "log.block": self.log.block},
+            "multi-arm": {"log.treatments": self.log.treatments},
+        }
+        missing = [key for key, value in needs.get(self.design, {}).items() if not value]
+        if missing:
+            raise ConfigError(f'design = "{self.design}" needs {", ".join(missing)}')
+        for key, value in (("cluster", self.log.cluster), ("block", self.log.block)):
+            if value is not None and not self.clustered:
+                raise ConfigError(f'log.{key} is for design = "cluster" or "switchback", got {self.design!r}')
+        only_users = {
+            "log.tastes": self.log.tastes,
+            "log.strata": self.log.strata,
+            'intervals = "bootstrap"': self.intervals == "bootstrap",
+        }
+        asked = [key for key, value in only_users.items() if value]
+        if asked and self.design not in ("user", "multi-arm"):
+            raise ConfigError(f"{asked[0]} is for tests whose users are randomised, got design {self.design!r}")
 
     def _check_looks(self) -> None:
         check_spending(self.spending)

@@ -12,14 +12,14 @@ from typing import Any
 import pandas as pd
 
 from evaluation.experiment.metrics import Metric
-from evaluation.experiment.plan import LogConfig, Plan
+from evaluation.experiment.plan import LogConfig, Plan, seconds
 from recsys.errors import DataError, unknown_name
 from recsys.extras import require
 
 MEMORY = "1500MB"
 """What DuckDB may hold; beyond it spills to disk."""
 
-OWN = ("unit", "arm", "other_arm", "rows_of_user", "first", "exposed")
+OWN = ("unit", "arm", "other_arm", "rows_of_user", "first", "exposed", "cluster")
 """Columns that the table of users has itself."""
 
 
@@ -28,7 +28,7 @@ class Log:
     """What a log holds of a test.
 
     Attributes:
-        users: One row a user, as `analyze` takes it.
+        users: One row a user (a user in a cluster, where clusters were randomised), as `analyze` takes it.
         days: Sums by day and arm of the first goal, as `by_day` takes them; None without a column of time.
         problems: What was found wrong on the way, in words.
     """
@@ -69,13 +69,31 @@ def read_log(source: str | Path | pd.DataFrame, plan: Plan) -> Log:
             db.execute(f"CREATE TABLE span AS {query.span()}")
         users = db.sql(query.users()).to_arrow_table().to_pandas()
         days = db.sql(query.days()).to_arrow_table().to_pandas() if query.has_days else None
-    crossed = users["arm"] != users.pop("other_arm")
-    words = f"{int(crossed.sum())} users were seen in both arms; they are left out"
+    crossed = _crossed(users, plan)
+    n, what = _count(users, crossed, plan), WHAT.get(plan.design, "users")
+    words = f"{n} {what} were seen in both arms; they are left out"
     repeated = users.pop("rows_of_user") > 1
     twice = f"{int(repeated.sum())} users have more than one row; the log must hold one row a user"
     problems = [words] if crossed.any() else []
     problems += [twice] if plan.log.level == "user" and repeated.any() else []
     return Log(users[~crossed].reset_index(drop=True), days, tuple(problems))
+
+
+WHAT = {"cluster": "clusters", "switchback": "blocks of time"}
+"""That is randomised, where it is not users."""
+
+
+def _crossed(users: pd.DataFrame, plan: Plan) -> pd.Series:
+    """(n,) whether what was randomised was seen in both arms."""
+    crossed = users["arm"] != users.pop("other_arm")
+    if not plan.clustered:
+        return crossed
+    both = users.groupby("cluster")["arm"].transform("nunique") > 1
+    return both | users["cluster"].isin(users.loc[crossed, "cluster"])
+
+
+def _count(users: pd.DataFrame, which: pd.Series, plan: Plan) -> int:
+    return int(users.loc[which, "cluster"].nunique()) if plan.clustered else int(which.sum())
 
 
 def read_history(source: str | Path | pd.DataFrame, plan: Plan) -> pd.DataFrame:
@@ -94,6 +112,26 @@ def read_history(source: str | Path | pd.DataFrame, plan: Plan) -> pd.DataFrame:
             db.execute(f"CREATE TABLE span AS {query.span()}")
         users: pd.DataFrame = db.sql(query.users()).to_arrow_table().to_pandas()
     return users.drop(columns=["arm", "other_arm", "rows_of_user"])
+
+
+def read_teams(source: str | Path | pd.DataFrame, plan: Plan) -> pd.DataFrame:
+    """One row a user of an interleaved log.
+
+    Columns are unit, and for either team (0 control, 1 treatment) the sums ``<column>_0``, ``<column>_1`` over the
+    rows that it picked, and their number, ``rows_0``, ``rows_1``.
+
+    Example:
+        >>> rows = pd.DataFrame({"user_id": ["a", "a", "b"], "arm": [0, 1, 1], "click": [1, 1, 0]})
+        >>> plan = Plan({"clicks": Metric("click")}, design="interleaving")
+        >>> read_teams(rows, plan).sort_values("unit")[["unit", "click_0", "click_1"]].values.tolist()
+        [['a', 1.0, 1.0], ['b', 0.0, 0.0]]
+    """
+    with _opened(source) as db:
+        columns = [row[0] for row in db.execute("DESCRIBE log").fetchall()]
+        query = _Query(plan, columns)
+        _check_labels(db, plan.log)
+        found: pd.DataFrame = db.sql(query.teams()).to_arrow_table().to_pandas()
+        return found
 
 
 @contextmanager
@@ -139,11 +177,11 @@ class _Query:
     def __init__(self, plan: Plan, columns: list[str], *, split: bool = True) -> None:
         self.plan, self.log, self.columns = plan, plan.log, columns
         self.arm = _arm(plan.log) if split else "0"
-        named = [self.log.unit, self.log.arm if split else None, self.log.time, self.log.exposed]
-        for name in [*named, *self.log.segments, *self.log.tastes, *self.log.distinct.values()]:
+        named = [self.log.unit, self.log.arm if split else None, self.log.time, self.log.exposed, self.log.cluster]
+        for name in [*named, *self.known_before, *self.log.distinct.values()]:
             if name is not None and name not in columns:
                 raise DataError(unknown_name("column of the log", name, columns))
-        for name in [*self.log.segments, *self.log.tastes]:
+        for name in self.known_before:
             if name in OWN:
                 raise DataError(f"the column name {name!r} is taken; rename the log's column of that name")
         decisive = dict.fromkeys(c for m in (*plan.goals.values(), *plan.guardrails.values()) for c in m.columns)
@@ -155,13 +193,20 @@ class _Query:
         self.holed: frozenset[str] = frozenset(self.counted)
 
     @property
+    def known_before(self) -> list[str]:
+        """Columns that are the same in all rows of a user."""
+        log, strata = self.log, [] if self.log.strata is None else [self.log.strata]
+        return list(dict.fromkeys([*log.segments, *log.tastes, *log.covariates, *strata]))
+
+    @property
     def first(self) -> Metric:
         """The goal whose effect is shown by half and by day."""
         return next(iter(self.plan.goals.values()))
 
     @property
     def has_days(self) -> bool:
-        return self.log.time is not None and self.log.level == "row" and self.first.kind in ("mean", "ratio")
+        daily = self.log.time is not None and self.log.level == "row" and not self.plan.clustered
+        return daily and self.first.kind in ("mean", "ratio")
 
     def look_for_holes(self, db: Any) -> None:
         """Columns without a missing value need no counting of them, user by user."""
@@ -178,13 +223,15 @@ class _Query:
         return f"SELECT min({time}) + (max({time}) - min({time})) / 2 AS middle FROM log WHERE {self._during()}"
 
     def users(self) -> str:
-        log, before = self.log, self.log.start is not None
+        log, before = self.log, self.log.start is not None and self.plan.design != "switchback"
         parts = [
             f"{_name(log.unit)} AS unit",
             "CAST(min(arm_) AS INTEGER) AS arm",
             "CAST(max(arm_) AS INTEGER) AS other_arm",
         ]
         parts.append("count(*) FILTER (now_) AS rows_of_user")
+        if self.plan.clustered:
+            parts.append("cluster_ AS cluster")
         for name in self.counted:
             parts.append(f"{self._sum(name, 'now_')} AS {_name(name)}")
             if before:
@@ -197,9 +244,21 @@ class _Query:
             parts.append("min(time_) FILTER (now_) AS first")
         if log.exposed is not None:
             parts.append(f"CAST(bool_or(CAST({_name(log.exposed)} AS BOOLEAN)) FILTER (now_) AS INTEGER) AS exposed")
-        parts += [f"min({_name(c)}) AS {_name(c)}" for c in (*log.segments, *log.tastes)]
+        parts += [f"min({_name(c)}) AS {_name(c)}" for c in self.known_before]
         listed = ",\n  ".join(parts)
-        return f"SELECT {listed}\nFROM ({self._rows()}) GROUP BY {_name(log.unit)} HAVING min(arm_) IS NOT NULL"
+        by = f"{_name(log.unit)}, cluster_" if self.plan.clustered else _name(log.unit)
+        return f"SELECT {listed}\nFROM ({self._rows()}) GROUP BY {by} HAVING min(arm_) IS NOT NULL"
+
+    def teams(self) -> str:
+        """Sums over the rows that either team picked; a user to whom a team showed nothing has 0 of it."""
+        parts = [f"{_name(self.log.unit)} AS unit"]
+        for side in (0, 1):
+            which = f"now_ AND arm_ = {side}"
+            for c in self.counted:
+                parts.append(f"CASE WHEN count(*) FILTER ({which}) = 0 THEN 0 ELSE {self._sum(c, which)} END")
+                parts[-1] += f" AS {_name(f'{c}_{side}')}"
+            parts.append(f"count(*) FILTER ({which}) AS rows_{side}")
+        return f"SELECT {', '.join(parts)} FROM ({self._rows()}) GROUP BY unit HAVING min(arm_) IS NOT NULL"
 
     def days(self) -> str:
         """Users of a day first, then their sums: users are the units of a day, too."""
@@ -218,6 +277,8 @@ class _Query:
         """Every row with what is asked of it many times: its time, its part of the test, and its arm there."""
         during = self._during()
         parts = ["*", f"({during}) AS now_", f"CASE WHEN {during} THEN {self.arm} END AS arm_"]
+        if self.plan.clustered:
+            parts.append(f"{self._cluster()} AS cluster_")
         if self.log.time is not None:
             time = _moment(self.log)
             parts += [f"{time} AS time_", f"({during} AND {time} >= (SELECT middle FROM span)) AS late_"]
@@ -227,7 +288,26 @@ class _Query:
         return name in self.columns or name == self.log.rows or name in self.log.distinct
 
     def _during(self) -> str:
-        return "TRUE" if self.log.start is None else f"{_moment(self.log)} >= TIMESTAMP '{self.log.start}'"
+        """Whether a row belongs to the test; in a switchback, burn-in does not."""
+        if self.log.start is None:
+            return "TRUE"
+        begun = f"{_moment(self.log)} >= TIMESTAMP '{self.log.start}'"
+        if self.log.block is None:
+            return begun
+        within = f"{self._elapsed()} - {self._block()} * {seconds(self.log.block)}"
+        return f"({begun} AND {within} >= {seconds(self.log.burn_in)})"
+
+    def _elapsed(self) -> str:
+        return f"(epoch({_moment(self.log)}) - epoch(TIMESTAMP '{self.log.start}'))"
+
+    def _block(self) -> str:
+        return f"floor({self._elapsed()} / {seconds(self.log.block or '1s')})"
+
+    def _cluster(self) -> str:
+        """What was randomised: a cluster, a block of time, or a cluster in a block of time."""
+        parts = [] if self.log.cluster is None else [f"CAST({_name(self.log.cluster)} AS VARCHAR)"]
+        parts += [] if self.log.block is None else [f"CAST(CAST({self._block()} AS BIGINT) AS VARCHAR)"]
+        return " || ' ' || ".join(parts)
 
     def _sum(self, name: str, which: str) -> str:
         if name in self.log.distinct:

@@ -5,6 +5,7 @@ import pytest
 from scipy import stats
 
 from evaluation.experiment.health import balance, exposure, sample_ratio, sequential_sample_ratio
+from evaluation.experiment.split import Split
 from recsys.errors import ConfigError, DataError
 
 
@@ -64,7 +65,7 @@ def test_balance_is_welchs_test_of_the_past() -> None:
     before, arm = rng.normal(size=200), np.arange(200) % 2
     before[arm == 1] += 0.5
     before[3] = np.nan
-    apart, p = balance(before, arm)
+    apart, p = balance(before, Split(arm))
     known = ~np.isnan(before)
     groups = before[known & (arm == 1)], before[known & (arm == 0)]
     assert p == pytest.approx(stats.ttest_ind(*groups, equal_var=False).pvalue)
