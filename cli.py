@@ -230,15 +230,16 @@ def tune(
 @RUN
 @click.option("--users", type=click.IntRange(min=2), help="Customers in the simulated test; default as in the study.")
 @click.option("--style-effect", type=float, help="Assumed, on the log-odds of a click; default as in the study.")
+@click.option("--response", help="How a page is clicked: position-based, cascade, dbn or mnl; default as in the study.")
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Of the simulation.")
 @JSON
 @example("stylerec simulate runs/spring --users 50000 --style-effect 0.05")
-def simulate(run: Path, users: int | None, style_effect: float | None, seed: int, as_json: bool) -> None:
+def simulate(run: Path, seed: int, as_json: bool, **changes: Any) -> None:
     """Rehearse the A/B test `stylised` against `original` on a finished run, under an assumed effect."""
     from study.results import experiment_rows, experiment_words
     from study.stages.experiment import rehearse
 
-    experiment = rehearse(run, users=users, style_effect=style_effect, seed=seed)
+    experiment = rehearse(run, seed=seed, **changes)
     if as_json:
         tell_json(experiment)
         return

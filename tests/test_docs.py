@@ -21,6 +21,8 @@ from evaluation.ope.diagnostics import Limits
 from evaluation.ope.estimators import ESTIMATORS
 from evaluation.ope.result import VERDICTS
 from evaluation.ope.slates import SLATE_ESTIMATORS
+from evaluation.response.purchases import PurchaseConfig
+from evaluation.response.visits import VisitsConfig
 from evaluation.simulate import ABConfig
 from evaluation.splits import KINDS, SplitConfig
 from recsys.rerank.chain import STEPS
@@ -42,6 +44,8 @@ TABLES = {
         **{name: resolve_name(target) for name, target in OURS["stylerec.models"].items()},
         "[evaluation]": EvaluationConfig,
         "[ab]": ABConfig,
+        "[ab.visits]": VisitsConfig,
+        "[ab.purchases]": PurchaseConfig,
     },
     "recommend.md": dict(STEPS),
     "looks.md": {

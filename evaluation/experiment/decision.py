@@ -10,6 +10,7 @@ from typing import Any, Literal
 import numpy.typing as npt
 import pandas as pd
 
+from evaluation.ab_config import ABConfig
 from evaluation.experiment.analyze import POWER, Analysis, Result, analyze
 from evaluation.experiment.effects import by_day
 from evaluation.experiment.interleaved import analyze_interleaved
@@ -17,7 +18,7 @@ from evaluation.experiment.looking import came
 from evaluation.experiment.metrics import Metric
 from evaluation.experiment.plan import Plan
 from evaluation.experiment.reading import read_log
-from evaluation.simulate import ABConfig, Arm, simulate
+from evaluation.simulate import Arm, simulate
 from recsys.errors import ConfigError, DataError
 
 Verdict = Literal["ship", "roll back", "keep running", "withheld"]
@@ -319,7 +320,7 @@ def simulate_experiment(
     analysis = analyze(pd.concat([users, segments], axis=1), plan)
     rows = tuple(row | {"segment": row["segment"].removeprefix(_SEGMENT)} for row in analysis.segments)
     analysis = replace(analysis, segments=rows)
-    design = _design(asdict(config), (control.name, treatment.name), analysis, len(users)) | {"seed": seed}
+    design = _design(config.settings(), (control.name, treatment.name), analysis, len(users)) | {"seed": seed}
     decision = decide(analysis, plan)
     return Experiment(design, analysis, decision, simulation.truth, simulation.realised, ASSUMPTION)
 

@@ -9,10 +9,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from evaluation.clicks import style_log_odds
+from evaluation.ab_config import ABConfig
 from evaluation.experiment.decision import run_experiment
-from evaluation.simulate import ABConfig, Arm
+from evaluation.response.effect import style_log_odds
+from evaluation.simulate import Arm
 from recsys.config import to_mapping
+from recsys.data.catalog import Catalog
 from recsys.data.recommendations import ORIGINAL
 from recsys.files import write_json
 from recsys.models.artifacts import load_model
@@ -24,17 +26,14 @@ from study.taste import LookTaste, look_taste
 
 Floats = npt.NDArray[np.float32]
 Ints = npt.NDArray[np.int64]
+Bools = npt.NDArray[np.bool_]
 LEVELS = ("leans away", "neutral", "leans to it")
-SPREAD = 0.5
-"""Log-odds of a click per standard deviation of the model's score among a user's items."""
 
 
-def rehearse(run: Path, *, users: int | None, style_effect: float | None, seed: int) -> dict[str, Any]:
-    """Simulate again on a finished study, with other sizes or another assumed effect."""
+def rehearse(run: Path, *, seed: int, **changes: Any) -> dict[str, Any]:
+    """Simulate again on a finished study, with other settings of ``[ab]``; None: as in the study."""
     study = Study.open(run)
-    config = study.config.ab
-    config = config if users is None else replace(config, users=users)
-    config = config if style_effect is None else replace(config, style_effect=style_effect)
+    config = replace(study.config.ab, **{key: value for key, value in changes.items() if value is not None})
     return experiment(study, config, seed)
 
 
@@ -45,7 +44,8 @@ def experiment(study: Study, config: ABConfig, seed: int) -> dict[str, Any]:
     data = dataset_of(study)
     taste = look_taste(study, data)
     model = load_model(study.folder / "models" / chosen_model(study))
-    control, treatment = make_arms(model, taste, config)
+    prices = Catalog.load(study.folder / "catalog.parquet").frame["price"].to_numpy(np.float32)
+    control, treatment = make_arms(model, taste, config, price=prices)
     lean = taste.lean[np.arange(len(taste.lean)), taste.best]
     cuts = np.quantile(lean, [1 / 3, 2 / 3])
     segments = {
@@ -63,22 +63,45 @@ def chosen_model(study: Study) -> str:
     return next(n for n in ("hybrid", *with_features, *models) if n in models)
 
 
-def make_arms(model: FittedRecommender, taste: LookTaste, config: ABConfig) -> tuple[Arm, Arm]:
+def make_arms(
+    model: FittedRecommender, taste: LookTaste, config: ABConfig, *, price: Floats | None = None
+) -> tuple[Arm, Arm]:
     """What each user sees in either arm, and how attractive it is.
 
     Both arms list the same items, so that the difference is the presentation's alone. Control shows originals;
     treatment shows each user the look they lean to, and the original of items that were not accepted in it.
     Attraction is the model's view of the product itself, plus in treatment the assumed effect of the look.
+
+    Args:
+        model: Fills the slates.
+        taste: Of its users, for the looks.
+        config: What is assumed.
+        price: (n_items,) for revenue, NaN unknown: the mean of the known; None: everything costs 1.
     """
     users = np.arange(len(model.users), dtype=np.int64)
     slates, _ = model.top_items(users, k=config.slate)
     appeal = _appeal(model, users, slates)
-    level = float(np.log(config.base_click_rate / (1 - config.base_click_rate)) - SPREAD * appeal.mean())
-    plain = level + SPREAD * appeal
+    spread = config.appeal_spread
+    level = float(np.log(config.base_click_rate / (1 - config.base_click_rate)) - spread * appeal.mean())
+    plain = level + spread * appeal
+    cost = None if price is None else _known(price)[np.maximum(slates, 0)]
+    look, loss = _shown(taste, slates)
     return (
-        Arm("original", slates, plain.astype(np.float32)),
-        Arm("stylised", slates, (plain + _shift(taste, slates, config)).astype(np.float32)),
+        Arm("original", slates, plain.astype(np.float32), price=cost),
+        Arm(
+            "stylised",
+            slates,
+            (plain + _shift(taste, look, loss, config)).astype(np.float32),
+            look=look,
+            loss=loss,
+            price=cost,
+        ),
     )
+
+
+def _known(price: Floats) -> Floats:
+    known = np.isfinite(price)
+    return np.where(known, price, price[known].mean() if known.any() else 1).astype(np.float32)
 
 
 def _appeal(model: FittedRecommender, users: Ints, slates: Ints, block: int = 256) -> Floats:
@@ -93,15 +116,18 @@ def _appeal(model: FittedRecommender, users: Ints, slates: Ints, block: int = 25
     return found
 
 
-def _shift(taste: LookTaste, slate: Ints, config: ABConfig) -> Floats:
-    best = taste.best[:, None]
-    items = np.maximum(slate, 0)
-    shown = taste.accepted[items, best] & (slate >= 0)
-    lean = np.broadcast_to(taste.lean[np.arange(len(taste.lean)), taste.best][:, None], slate.shape)
-    effect = np.zeros(slate.shape, np.float32)
-    if shown.any():
-        loss = taste.loss[items, best]
-        effect[shown] = style_log_odds(lean[shown][:, None], loss[shown][:, None], config)[:, 0]
+def _shown(taste: LookTaste, slates: Ints) -> tuple[Bools, Floats]:
+    """(n_users, K): where treatment shows a look, and what recognisability that costs."""
+    best, items = taste.best[:, None], np.maximum(slates, 0)
+    look = taste.accepted[items, best] & (slates >= 0)
+    return look, np.where(look, taste.loss[items, best], 0).astype(np.float32)
+
+
+def _shift(taste: LookTaste, look: Bools, loss: Floats, config: ABConfig) -> Floats:
+    lean = np.broadcast_to(taste.lean[np.arange(len(taste.lean)), taste.best][:, None], look.shape)
+    effect = np.zeros(look.shape, np.float32)
+    if look.any():
+        effect[look] = style_log_odds(lean[look][:, None], loss[look][:, None], config)[:, 0]
     return effect
 
 

@@ -9,6 +9,7 @@ import pytest
 from scipy import stats
 
 from evaluation.experiment.analyze import Analysis, analyze
+from evaluation.response import PositionBased
 from evaluation.simulate import ABConfig, Arm, simulate
 from recsys.errors import DataError
 
@@ -117,7 +118,8 @@ def test_the_detectable_effect_is_detected_with_its_power() -> None:
     # Find the lift whose true relative effect is the detectable one, then see how often it is found.
     grid = np.linspace(0.05, 1.2, 60)
     rates = [
-        np.mean(Arm("b", control.items, control.log_odds + np.float32(x)).click_probability(0.5)) for x in (0, *grid)
+        PositionBased(0.5).probability(Arm("b", control.items, control.log_odds + np.float32(x)).odds()).mean()
+        for x in (0, *grid)
     ]
     lift = float(np.interp(least, np.array(rates[1:]) / rates[0] - 1, grid))
     found = [analyze(log, PLAN).deciding("goal")[0].estimate.p_value < 0.05 for log in many(lift, 14)[1][:200]]

@@ -1,26 +1,11 @@
-"""The click model against closed forms, and the centring that makes `style_effect` mean what it says."""
+"""The centring that makes `style_effect` mean what it says, and what recognisability costs."""
 
 import numpy as np
 import pytest
 
-from evaluation.clicks import click_probability, examination, style_log_odds
-from evaluation.simulate import ABConfig
+from evaluation.ab_config import ABConfig
+from evaluation.response.effect import style_log_odds
 from recsys.errors import DataError
-
-
-def test_examination_is_a_power_of_the_rank() -> None:
-    assert examination(4, 2.0).tolist() == [1, 1 / 4, 1 / 9, 1 / 16]
-    assert examination(3, 0.0).tolist() == [1, 1, 1]  # no bias: every rank is looked at
-
-
-def test_click_probability_is_examination_times_attraction() -> None:
-    odds = np.log([[1.0, 3.0], [1 / 3, 1.0]])  # sigmoid(log x) = x / (1 + x)
-    assert click_probability(odds, 1.0) == pytest.approx(np.array([[0.5, 0.375], [0.25, 0.25]]))
-
-
-def test_extreme_log_odds_neither_warn_nor_leave_the_unit_interval() -> None:
-    p = click_probability(np.array([[-np.inf, -1e4, 1e4, np.inf]], np.float32), 0.0)
-    assert p.tolist() == [[0, 0, 1, 1]]
 
 
 @pytest.mark.parametrize("offset", [-5.0, -1.0, 0.0, 3.0])

@@ -1,4 +1,4 @@
-"""How people click: examination by position, attraction by log-odds, and what a look adds."""
+"""What a look adds to the attraction of a product: taste times style, less what it costs in recognisability."""
 
 from __future__ import annotations
 
@@ -6,35 +6,10 @@ from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
-from scipy.special import expit
 
 from recsys.errors import DataError
 
 Floats = npt.NDArray[np.floating]
-
-
-def examination(slate: int, eta: float) -> npt.NDArray[np.float64]:
-    """(slate,) probability that a rank is looked at: 1 / rank^eta.
-
-    Craswell et al., An experimental comparison of click position-bias models, 2008 (the position-based
-    model); Joachims, Swaminathan and Schnabel, Unbiased learning-to-rank with biased feedback, 2017 (this
-    form of the bias).
-
-    Example:
-        >>> examination(3, 1.0).round(3).tolist()
-        [1.0, 0.5, 0.333]
-    """
-    return 1 / np.arange(1, slate + 1, dtype=np.float64) ** eta
-
-
-def click_probability(log_odds: Floats, eta: float) -> Floats:
-    """(n, K) probability of a click: examination of the rank × sigmoid(log-odds); -inf gives 0.
-
-    Example:
-        >>> click_probability(np.array([[0.0, 0.0, -np.inf]]), 1.0).tolist()
-        [[0.5, 0.25, 0.0]]
-    """
-    return np.asarray(examination(log_odds.shape[1], eta) * expit(log_odds))
 
 
 class StyleEffect(Protocol):
@@ -71,7 +46,7 @@ def style_log_odds(taste: Floats, loss: Floats, config: StyleEffect) -> Floats:
         DataError: Different shapes, or NaN or infinite entries.
 
     Example:
-        >>> from evaluation.simulate import ABConfig
+        >>> from evaluation.ab_config import ABConfig
         >>> taste = np.array([[3.0], [4.0], [5.0]])
         >>> style_log_odds(taste, np.zeros((3, 1)), ABConfig(style_effect=0.2)).ravel().round(3).tolist()
         [0.0, 0.2, 0.4]
