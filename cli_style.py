@@ -163,10 +163,15 @@ def train(
     "--encoder", "encoders", multiple=True, default=("efficientnet-lite0",), show_default=True, help="Repeatable."
 )
 @click.option("--out", type=PATH, required=True, help="Folder to write to: <encoder>.npy, .json, items.csv.")
+@click.option("--like", type=PATH, help="A study's folder: its blocks, by the parameters that it fitted.")
+@click.option("--items", type=PATH, help="With --like: the photos' items, for blocks that read columns.")
 @JSON
 @example("stylerec style embed photos/ --encoder gram --out features/")
-def embed(images: Path, encoders: tuple[str, ...], out: Path, as_json: bool) -> None:
+def embed(
+    images: Path, encoders: tuple[str, ...], out: Path, like: Path | None, items: Path | None, as_json: bool
+) -> None:
     """Describe every picture of a folder or zip as feature vectors."""
+    from study.embeddings import describe_like
     from study.pictures import embed_folder
 
-    show(embed_folder(images, encoders, out), as_json)
+    show(describe_like(like, images, out, items) if like else embed_folder(images, encoders, out), as_json)

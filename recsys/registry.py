@@ -8,7 +8,7 @@ from typing import Any, Literal
 from recsys.config import checked_options
 from recsys.errors import ConfigError, unknown_name
 
-Group = Literal["stylizers", "encoders", "models"]
+Group = Literal["stylizers", "encoders", "text_encoders", "models"]
 
 
 def names(group: Group) -> list[str]:

@@ -131,7 +131,7 @@ class StudyConfig:
     interactions: InteractionsConfig
     split: SplitConfig = field(default_factory=SplitConfig)
     looks: Mapping[str, Mapping[str, Any]] = field(default_factory=lambda: {name: {} for name in DEFAULT_LOOKS})
-    features: FeaturesConfig = FeaturesConfig()
+    features: FeaturesConfig = field(default_factory=FeaturesConfig)
     models: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     rerank: tuple[Mapping[str, Any], ...] = ()
     evaluation: EvaluationConfig = EvaluationConfig()

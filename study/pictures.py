@@ -13,8 +13,8 @@ import pandas as pd
 from recsys.data.features import FeatureBlock
 from recsys.errors import ConfigError, DataError, unknown_name
 from recsys.files import atomic_write
-from recsys.registry import create
 from style.catalogue import restyle
+from style.encoders.make import make_encoder
 from style.features import embed
 from style.imagestore import ImageStore
 from style.look import Look, builtin_looks, look_from_mapping
@@ -85,7 +85,7 @@ def _look_row(out: Path, name: str, rows: pd.DataFrame) -> dict[str, Any]:
 
 def embed_folder(images: Path, encoders: Sequence[str], out: Path) -> list[dict[str, Any]]:
     """Describe every picture; writes a block per encoder and items.csv with the rows' names."""
-    made = [create("encoders", name) for name in encoders]
+    made = [make_encoder(name) for name in encoders]
     with ImageStore.open(images) as store:
         found = picture_names(store)
         result = embed(lambda i: store.read(found[i]), len(found), made, out / ".work")

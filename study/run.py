@@ -49,8 +49,8 @@ class Study:
 
     @property
     def encoders(self) -> tuple[str, ...]:
-        """The encoders that have pictures to look at."""
-        return self.config.features.encoders if self.config.catalog.images else ()
+        """Names of the blocks that have pictures to look at."""
+        return tuple(b.called for b in self.config.features.pictures) if self.config.catalog.images else ()
 
     @cached_property
     def looks(self) -> dict[str, Look]:

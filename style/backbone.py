@@ -11,9 +11,10 @@ import torch
 from torch import Tensor, nn
 
 from recsys.errors import ArtifactError, ConfigError, unknown_name
-from style.encoders.efficientnet import lite0
+from style.encoders.efficientnet import lite
 from style.encoders.gram import random_trunk
 from style.encoders.trunk import choose_device
+from style.encoders.weights import fill
 
 
 @dataclass(frozen=True, eq=False)
@@ -85,7 +86,7 @@ def _loaded(name: str, weights: str, device: str) -> Backbone:
 
 
 def _lite0(weights: str, device: str) -> Backbone:
-    stages = {f"stage{i}": _out_of_place(stage) for i, stage in enumerate(lite0(device, "torch").stages)}
+    stages = {f"stage{i}": _out_of_place(stage) for i, stage in enumerate(lite(0, device, "torch").stages)}
     mean, deviation = (torch.full((3,), v / 255, device=device) for v in (127.0, 128.0))
     return Backbone("efficientnet-lite0", stages, mean, deviation, ("stage5",), ("stage1", "stage3", "stage5"))
 
@@ -153,10 +154,7 @@ def _fill(model: nn.Module, enum: str, weights: str) -> None:
             f"{path} does not exist; fetch {known.url} there, give another file as weights, or use the backbone "
             "efficientnet-lite0, whose weights an installed package brings"
         )
-    try:
-        model.load_state_dict(torch.load(path, map_location="cpu", weights_only=True))
-    except Exception as error:  # torch raises a dozen kinds for files that are no state dict
-        raise ArtifactError(f"{path} is no state dict of {type(model).__name__} ({error})") from error
+    fill(model, path)
 
 
 def _out_of_place(module: nn.Module) -> nn.Module:

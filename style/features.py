@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -13,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from recsys.errors import ArtifactError, ConfigError, DataError, ImageError
-from recsys.files import read_json, stable_hash, write_json
+from recsys.files import read_json, safe_name, stable_hash, write_json
 from recsys.progress import progress
 from style.base import Encoder, Images
 from style.images import decode, resize
@@ -23,6 +24,8 @@ Load = Callable[[int], bytes | Images]
 
 AHEAD = 2
 """Batches that are decoded while one is encoded."""
+SMALLEST = 4
+"""A picture with a shorter side has nothing to describe."""
 SAVE_EVERY = 16
 """Batches between two fsyncs: what a kill costs at most."""
 
@@ -50,6 +53,7 @@ def embed(
     workers: int | None = None,
     key: str = "",
     label: str = "encode",
+    called: Callable[[int], str] = "picture {}".format,
 ) -> Embedding:
     """Encode pictures 0 … n - 1; a call that was cut off continues where it was, if ``key`` is the same.
 
@@ -58,7 +62,7 @@ def embed(
 
     Args:
         load: The i-th picture as a file's content or as (h, w, 3) uint8; called from several threads.
-            ImageError and OSError set the picture aside.
+            ImageError and OSError set the picture aside, and so does a side below 4 pixels.
         n: How many.
         encoders: With distinct names.
         out: Folder for the rows and the counter of finished ones; nothing else belongs in it.
@@ -66,10 +70,11 @@ def embed(
         workers: Decoding threads; None for one a core.
         key: What the pictures are; another key, number or encoder starts anew.
         label: For the progress bar.
+        called: The i-th picture's name, for messages.
 
     Raises:
         ConfigError: No encoders, a name twice, or a batch below 1.
-        DataError: An encoder answers other than finite (n, d) rows.
+        DataError: An encoder answers other than finite (n, d) rows; the first such picture is named.
     """
     names = [encoder.name for encoder in encoders]
     if not names or len(set(names)) != len(names):
@@ -83,18 +88,20 @@ def embed(
     with ThreadPoolExecutor(workers) as pool, progress(label, total=n) as advance:
         advance(ledger.done)
         for count, loaded in enumerate(_loaded(load, starts, n, sizes, pool), 1):
-            ledger.write(loaded, encode_all(encoders, loaded.pictures))
+            ledger.write(loaded, encode_all(encoders, loaded.pictures, loaded.named(called)))
             advance(loaded.stop - loaded.start)
             if count % SAVE_EVERY == 0 or loaded.stop == n:
                 ledger.save(loaded.stop)
     return Embedding(ledger.blocks, ledger.failed)
 
 
-def encode_all(encoders: Sequence[Encoder], pictures: Mapping[int, Images]) -> list[Rows]:
+def encode_all(
+    encoders: Sequence[Encoder], pictures: Mapping[int, Images], called: Callable[[int], str] = "picture {}".format
+) -> list[Rows]:
     """Rows of every encoder for one batch, given at every size; a shared trunk is run once.
 
     Raises:
-        DataError: An encoder answers other than finite (n, d) rows.
+        DataError: An encoder answers other than finite (n, d) rows; the first such picture is named.
     """
     groups: dict[Any, list[int]] = {}
     for i, encoder in enumerate(encoders):
@@ -107,14 +114,16 @@ def encode_all(encoders: Sequence[Encoder], pictures: Mapping[int, Images]) -> l
         else:
             readers = [cast(Any, encoders[i]).reader for i in members]
             found |= dict(zip(members, first.trunk.run(pictures[first.size], readers), strict=True))
-    return [_checked(encoder, found[i], len(pictures[encoder.size])) for i, encoder in enumerate(encoders)]
+    return [_checked(encoder, found[i], len(pictures[encoder.size]), called) for i, encoder in enumerate(encoders)]
 
 
-def _checked(encoder: Encoder, rows: Rows, n: int) -> Rows:
+def _checked(encoder: Encoder, rows: Rows, n: int, called: Callable[[int], str]) -> Rows:
     if rows.ndim != 2 or len(rows) != n:
         raise DataError(f"encoder {encoder.name!r} answered shape {rows.shape} for {n} pictures, expected ({n}, d)")
-    if not np.isfinite(rows).all():
-        raise DataError(f"encoder {encoder.name!r} answered NaN or infinite values; it cannot be used")
+    finite = np.isfinite(rows).all(axis=1)
+    if not finite.all():
+        first = called(int(np.argmin(finite)))
+        raise DataError(f"encoder {encoder.name!r} answered NaN or infinite values for {first}; it cannot be used")
     return rows
 
 
@@ -136,6 +145,10 @@ class _Loaded:
     stop: int
     pictures: Mapping[int, Images]
     failed: Mapping[int, str]
+
+    def named(self, called: Callable[[int], str]) -> Callable[[int], str]:
+        """The names of the batch's pictures by their place in it."""
+        return lambda place: called(self.start + place)
 
 
 def _loaded(load: Load, starts: range, n: int, sizes: Sequence[int], pool: ThreadPoolExecutor) -> Iterator[_Loaded]:
@@ -168,6 +181,9 @@ def _pixels(load: Load, index: int, sizes: Sequence[int]) -> Any:
     try:
         content = load(index)
         pixels = content if isinstance(content, np.ndarray) else decode(content, at_least=max(sizes)).pixels
+        if min(pixels.shape[:2]) < SMALLEST:
+            h, w = pixels.shape[:2]
+            raise ImageError(f"{w} x {h} pixels are too few to describe, at least {SMALLEST} x {SMALLEST} are needed")
     except (ImageError, OSError) as error:
         return str(error) or type(error).__name__
     return {size: resize(pixels[None], size)[0] for size in sizes}
@@ -175,57 +191,77 @@ def _pixels(load: Load, index: int, sizes: Sequence[int]) -> Any:
 
 @dataclass(eq=False)
 class _Ledger:
-    """Rows on disk, how many of them are final, and which pictures failed."""
+    """Rows on disk, how many of them are final, and which pictures failed.
+
+    Rows are written, not mapped: mapped pages would count as this process's memory, which then grew with the catalogue.
+    """
 
     out: Path
     mark: str
-    blocks: dict[str, Rows]
+    shapes: dict[str, tuple[int, int]]
     done: int
     failed: dict[int, str]
 
     @classmethod
     def open(cls, out: Path, n: int, dims: Mapping[str, int], mark: str) -> _Ledger:
         """Take up what ``out`` holds under the same mark, or start anew."""
+        shapes = {name: (n, d) for name, d in dims.items()}
         try:
             about = read_json(out / "done.json")
             if about["mark"] == mark:
-                blocks = {name: _mapped(out / f"{name}.npy", (n, d)) for name, d in dims.items()}
+                for name, shape in shapes.items():
+                    _mapped(_file(out, name), shape)
                 failed = {int(index): str(reason) for index, reason in about["failed"].items()}
-                return cls(out, mark, blocks, int(about["done"]), failed)
+                return cls(out, mark, shapes, int(about["done"]), failed)
         except (ArtifactError, OSError, ValueError, KeyError, TypeError, AttributeError):
             pass  # absent, or not what `save` wrote: nothing of it can be trusted, so it is made again
         (out / "done.json").unlink(missing_ok=True)  # first: old counts must never speak for new rows
         out.mkdir(parents=True, exist_ok=True)
-        blocks = {name: _created(out / f"{name}.npy", (n, d)) for name, d in dims.items()}
-        ledger = cls(out, mark, blocks, 0, {})
+        for name, shape in shapes.items():
+            _create(_file(out, name), shape)
+        ledger = cls(out, mark, shapes, 0, {})
         ledger.save(0)
         return ledger
 
     def write(self, loaded: _Loaded, rows: Sequence[Rows]) -> None:
         """Put a batch's rows in their place; failed pictures get zeros."""
         self.failed |= loaded.failed
-        for block, values in zip(self.blocks.values(), rows, strict=True):
-            block[loaded.start : loaded.stop] = values
-            block[list(loaded.failed)] = 0
+        for (name, (_, d)), values in zip(self.shapes.items(), rows, strict=True):
+            kept = np.array(values, np.float32)
+            kept[[index - loaded.start for index in loaded.failed]] = 0
+            with _file(self.out, name).open("r+b") as file:
+                file.seek(-4 * d * (self.shapes[name][0] - loaded.start), os.SEEK_END)
+                file.write(kept.tobytes())
 
     def save(self, done: int) -> None:
         """Rows first, then the counter: a kill between the two repeats work and loses none."""
-        for block in self.blocks.values():
-            if isinstance(block, np.memmap):
-                block.flush()
+        for name in self.shapes:
+            with _file(self.out, name).open("r+b") as file:
+                os.fsync(file.fileno())
         write_json(self.out / "done.json", {"mark": self.mark, "done": done, "failed": self.failed})
         self.done = done
 
+    @property
+    def blocks(self) -> dict[str, Rows]:
+        """Encoder name → rows, memory-mapped."""
+        return {name: _mapped(_file(self.out, name), shape) for name, shape in self.shapes.items()}
 
-def _created(path: Path, shape: tuple[int, int]) -> Rows:
-    if shape[0] == 0:  # an empty file cannot be mapped
-        np.save(path, np.empty(shape, np.float32))
-        return np.empty(shape, np.float32)
-    return np.lib.format.open_memmap(path, mode="w+", dtype=np.float32, shape=shape)
+
+def _file(out: Path, name: str) -> Path:
+    """Of an encoder, whose name may be that of a model on a hub."""
+    return out / f"{safe_name(name)}.npy"
+
+
+def _create(path: Path, shape: tuple[int, int]) -> None:
+    """A file of so many rows, its content still to come."""
+    with path.open("wb") as file:
+        about = {"descr": "<f4", "fortran_order": False, "shape": shape}
+        np.lib.format.write_array_header_1_0(file, about)
+        file.truncate(file.tell() + 4 * shape[0] * shape[1])
 
 
 def _mapped(path: Path, shape: tuple[int, int]) -> Rows:
     rows: Rows = np.load(path, mmap_mode="r" if shape[0] else None, allow_pickle=False)  # refuses a short file
     if rows.shape != shape or rows.dtype != np.float32:
         raise ValueError(f"{path} holds {rows.dtype} {rows.shape}, expected float32 {shape}")
-    return np.lib.format.open_memmap(path, mode="r+") if shape[0] else rows
+    return rows

@@ -22,7 +22,8 @@ class Whitening:
 
     Attributes:
         mean: (d,).
-        directions: (d, k) principal directions divided by their standard deviations.
+        directions: (d, k) principal directions, divided by their standard deviations where it whitens.
+        kept: Share of the variance that the directions hold; NaN where it is not known.
 
     Example:
         >>> x = np.random.default_rng(0).normal(size=(500, 3)).astype(np.float32) * [1, 5, 9]
@@ -32,9 +33,12 @@ class Whitening:
 
     mean: Rows
     directions: Rows
+    kept: float = float("nan")
 
     @classmethod
-    def fit(cls, rows: npt.ArrayLike, dims: int, *, most: int = 20000, floor: float = 1e-4) -> Whitening:
+    def fit(
+        cls, rows: npt.ArrayLike, dims: int, *, most: int = 20000, floor: float = 1e-4, whiten: bool = True
+    ) -> Whitening:
         """Fit on up to ``most`` evenly spaced rows.
 
         Args:
@@ -42,6 +46,7 @@ class Whitening:
             dims: Directions to keep; fewer where n or d is smaller.
             most: Bounds time and memory.
             floor: Variances below this share of the largest are not blown up beyond it.
+            whiten: False leaves the directions their variances: plain PCA.
 
         Raises:
             ConfigError: ``dims`` below 1.
@@ -56,13 +61,12 @@ class Whitening:
         if not np.isfinite(x).all():
             raise DataError("whitening was given NaN or infinite values; mend or drop those rows")
         mean = x.mean(axis=0)
-        covariance = (x - mean).T @ (x - mean) / (len(x) - 1)
-        variance, vectors = np.linalg.eigh(covariance)
         keep = min(dims, len(x) - 1, x.shape[1])
-        variance, vectors = variance[::-1][:keep], vectors[:, ::-1][:, :keep]
+        variance, vectors, total = _principal(x - mean, keep)
         vectors = vectors * np.sign(vectors[np.abs(vectors).argmax(axis=0), np.arange(keep)])
-        scale = np.sqrt(np.maximum(variance, floor * max(float(variance[0]), 1e-12)))
-        return cls(mean.astype(np.float32), (vectors / scale).astype(np.float32))
+        scale = np.sqrt(np.maximum(variance, floor * max(float(variance[0]), 1e-12))) if whiten else 1.0
+        kept = float(variance.sum() / total) if total > 0 else 1.0
+        return cls(mean.astype(np.float32), (vectors / scale).astype(np.float32), kept)
 
     def save(self, path: Path) -> None:
         """Write both arrays to a safetensors file, atomically."""
@@ -93,3 +97,17 @@ class Whitening:
         if np.shape(rows)[1:] != self.mean.shape:
             raise DataError(f"whitening was fitted on {len(self.mean)} dimensions, got rows of shape {np.shape(rows)}")
         return np.asarray((np.asarray(rows, np.float32) - self.mean) @ self.directions)
+
+
+def _principal(
+    centred: npt.NDArray[np.float64], keep: int
+) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64], float]:
+    """Variances and directions (d, keep), the largest first, and the variance of all; by whichever side is shorter."""
+    n, d = centred.shape
+    if n < d:
+        _, values, right = np.linalg.svd(centred, full_matrices=False)
+        variance, vectors = values**2 / (n - 1), right.T
+    else:
+        variance, vectors = np.linalg.eigh(centred.T @ centred / (n - 1))
+        variance, vectors = variance[::-1], vectors[:, ::-1]
+    return variance[:keep], vectors[:, :keep], float(variance.sum())

