@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -98,6 +100,75 @@ def leaks(train: pd.DataFrame, known: pd.DataFrame, test: pd.DataFrame) -> dict[
             *([OWN_FUTURE.format(users=own, of=len(first))] if own else []),
         ],
     }
+
+
+@dataclass(frozen=True, eq=False)
+class Fit:
+    """Something learned beside the models: whitening, principal directions, words, weights.
+
+    Attributes:
+        what: For people: ``transform of block 'gram'``.
+        items: (n_items,) whose features it saw; None where nobody says.
+        last: Day of the latest choice it was told of; None where it was told of none.
+    """
+
+    what: str
+    items: Mask | None
+    last: str | None = None
+
+
+VERDICTS = {
+    "clean": "saw nothing of the test",
+    "items": "saw features of items that are only in the test, and no choices",
+    "choices": "was told of choices later than the end of train",
+    "not stated": "does not say what it was fitted on",
+}
+
+
+def fit_leaks(fits: Iterable[Fit], only_later: Mask, train_last: str | None) -> list[dict[str, Any]]:
+    """What each fit saw of the test: a row with what, items, items_only_in_test, last and a verdict of `VERDICTS`.
+
+    Args:
+        fits: What was fitted.
+        only_later: (n_items,) items without a choice before the split.
+        train_last: Day of the latest choice in train, ISO 8601; None without timestamps.
+
+    Raises:
+        DataError: A fit speaks of another number of items.
+
+    Example:
+        >>> seen = Fit("whitening", np.array([True, True, False]))
+        >>> fit_leaks([seen], np.array([False, True, True]), None)[0]["verdict"]
+        'items'
+    """
+    rows = []
+    for fit in fits:
+        if fit.items is not None and np.shape(fit.items) != np.shape(only_later):
+            raise DataError(f"{fit.what} speaks of {np.size(fit.items)} items, there are {np.size(only_later)}")
+        late = fit.last is not None and train_last is not None and fit.last > train_last
+        n_later = None if fit.items is None else int((fit.items & only_later).sum())
+        verdict = "choices" if late else "not stated" if n_later is None else "items" if n_later else "clean"
+        n_items = None if fit.items is None else int(fit.items.sum())
+        rows.append({"what": fit.what, "items": n_items, "items_only_in_test": n_later, "last": fit.last})
+        rows[-1]["verdict"] = verdict
+    return rows
+
+
+def fit_notes(rows: Iterable[dict[str, Any]]) -> list[str]:
+    """`fit_leaks` in words, a line a verdict; nothing where nothing was fitted."""
+    found: dict[str, list[str]] = {}
+    for row in rows:
+        counts = "" if row["items"] is None else f" ({row['items_only_in_test']} of {row['items']} items)"
+        found.setdefault(row["verdict"], []).append(row["what"] + counts)
+    return [
+        f"{'Leak: ' if verdict == 'choices' else ''}{', '.join(whats)} {VERDICTS[verdict]}."
+        + (
+            " Who chose what plays no part in it; a shop has those features when it makes lists."
+            if verdict == "items"
+            else ""
+        )
+        for verdict, whats in found.items()
+    ]
 
 
 def _pair_keys(frame: pd.DataFrame) -> npt.NDArray[np.int64]:

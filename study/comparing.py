@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 from scipy.cluster.vq import kmeans2
 
@@ -19,6 +20,7 @@ from evaluation.offline.groups import Groups, history_groups, popularity_groups
 from evaluation.offline.rankers import ItemScores
 from evaluation.offline.run import AUC
 from evaluation.offline.values import ModelKey
+from evaluation.split_checks import Fit
 from evaluation.splits import Split
 from recsys.data.catalog import Catalog
 from recsys.data.dataset import Dataset
@@ -118,6 +120,29 @@ def candidates(study: Study, parts: Split, data: Dataset) -> Candidates:
     if day is None:
         raise ConfigError("evaluation.available_from needs a log with timestamps; leave it out")
     return Candidates.available(data.items, dates, as_of=day, source=f"column {settings.available_from!r}")
+
+
+def fits(study: Study, keys: Iterable[ModelKey]) -> list[Fit]:
+    """What was fitted beside the models on features: of blocks their transforms, of models theirs.
+
+    A block's transform is fitted on every original that has a row; a model's on every item of its table.
+    """
+    names = {ORIGINAL: table_for(study, ORIGINAL)} if study.encoders else {}
+    found = [
+        Fit(f"transform of block {block.name!r}", _has_row(block))
+        for table in names.values()
+        for block in table.blocks
+        if {"parameters", "whitened_to"} & {name for name, value in block.provenance.items() if value}
+    ]
+    n_items = len(Catalog.load(study.folder / "catalog.parquet").ids)
+    models = dict.fromkeys(key.model for key in keys if key.features in (ORIGINAL, *study.looks))
+    return found + [Fit(f"principal directions of {name}", np.ones(n_items, bool)) for name in models]
+
+
+def _has_row(block: FeatureBlock) -> npt.NDArray[np.bool_]:
+    """(n_items,) whether anything is known of an item."""
+    values: Any = block.values
+    return np.asarray(np.asarray(abs(values).sum(axis=1)).ravel() > 0)
 
 
 def pool_findings(study: Study, parts: Split, data: Dataset) -> tuple[dict[str, Any], list[str]]:

@@ -96,15 +96,17 @@ class Candidates:
         """What the pool knows of the future, as plain values.
 
         ``unseen`` counts candidates without interactions before the split; the two shares say how many of those and of
-        the others were chosen later. ``gives_the_answer_away`` is None where too few are unseen to say.
+        the others were chosen later. ``gives_the_answer_away`` is None where too few are unseen to say; ``after_train``
+        says whether the pool is of a day when train was over, None where either has no day.
         """
         seen, later = _among(items, parts.known.frame["item_id"]), _among(items, parts.later_items)
         unseen_pool, seen_pool = self.allowed & ~seen, self.allowed & seen
         unseen_share, seen_share = (_share(later, pool) for pool in (unseen_pool, seen_pool))
-        unseen = int(unseen_pool.sum())
+        unseen, train_last = int(unseen_pool.sum()), parts.about.get("train_last")
         return {
             "source": self.source,
             "as_of": self.as_of,
+            "after_train": None if self.as_of is None or train_last is None else self.as_of > train_last,
             "candidates": int(self.allowed.sum()),
             "undated": self.n_undated,
             "unseen": unseen,
@@ -118,6 +120,8 @@ def candidate_notes(found: dict[str, Any]) -> list[str]:
     """What `Candidates.check` found, in words."""
     pool = f"Candidates: {found['source']}" + (f", as of {found['as_of']}" if found["as_of"] else ", of no stated day")
     pool += f"; {found['candidates']} items, {found['unseen']} of them unseen before the split."
+    if found.get("after_train"):
+        pool += " That day is after the end of train: earlier test lists may hold what was not there yet."
     if not found["unseen"]:
         return [pool]
     share = f"{found['unseen_chosen_later']:.0%} of the unseen candidates were chosen later"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -62,6 +62,7 @@ class OfflineResult:
         resamples: Of the bootstrap and of the randomisation test.
         seed: Of both.
         n_outside: Relevant (user, item) pairs whose item is no candidate.
+        told: Model → choices of the test that it was told of when it was fitted; only models that were told of any.
     """
 
     segments: Mapping[str, SegmentResult]
@@ -70,6 +71,7 @@ class OfflineResult:
     resamples: int
     seed: int
     n_outside: int = 0
+    told: Mapping[ModelKey, int] = field(default_factory=dict)
 
     def user_values(self, key: ModelKey | str, metric: str, k: int, segment: str = "all") -> UserValues:
         """(n_users,) values of one metric, for the ``users`` of the segment.
@@ -192,6 +194,12 @@ class OfflineResult:
         if self.n_outside:
             found.append(
                 f"{self.n_outside} choices of the test are of items that are no candidates; nobody can hit them."
+            )
+        if self.told:
+            who = ", ".join(f"{n} for {key}" for key, n in self.told.items())
+            found.append(
+                f"Some choices of the test were known to the models ({who}): their lists leave them out, so nobody can "
+                "hit them. Split with exclude_seen, or evaluate with exclude_seen=False where repeats count."
             )
         return [*NOTES, *self._further_notes(), *found]
 

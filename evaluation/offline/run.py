@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import scipy.sparse as sp
 
 from evaluation.metrics import METRICS, RANKING, BiasedMetricWarning, MetricAt, check_k
 from evaluation.offline.aspects import ListAspects
@@ -22,6 +24,8 @@ Ints = npt.NDArray[np.int64]
 Mask = npt.NDArray[np.bool_]
 
 SEGMENTS = ("all", "warm", "cold")
+LEAK = 0.5
+"""From this share of the test's choices on that a model was told of, it counts as fitted on the test."""
 AUC = "auc"
 """May stand among the metrics where ``aspects`` are given: it takes the rank of every candidate."""
 
@@ -67,8 +71,8 @@ def evaluate(
     Raises:
         ConfigError: A ``k`` below 1, an unknown segment or metric, ``warm`` is missing, groups without ``all``, or
             ``auc`` or ``sampled`` without ``aspects``.
-        DataError: No models, an empty test, models over different ids, NaN scores, repeated recommendations or
-            ones that are no candidates, or no relevant item in any segment.
+        DataError: No models, an empty test, models over different ids, a model fitted on the test, NaN scores, repeated
+            recommendations or ones that are no candidates, or no relevant item in any segment.
         UnknownIdError: The test names a user or item that the models do not know.
 
     Warns:
@@ -89,6 +93,9 @@ def evaluate(
     _check_aspects(aspects, AUC in metrics, sampled, reference)
     plan = Plan(_columns(ranked, ks), warm, exclude_seen, resamples, seed, aspects, AUC in metrics, sampled)
     everything, test_users = _relevant(test, reference)
+    told = {key: n for key, model in named.items() if (n := choices_known(model, everything))}
+    if exclude_seen:
+        _refuse_fitted_on_test(told, len(everything.item))
     relevant = {name: everything.among(allowed) for name, allowed in pools.items()}
     if not any(len(part.users) for part in relevant.values()):
         raise DataError(f"no test row is relevant among the {', '.join(segments)} items; check the split")
@@ -100,7 +107,37 @@ def evaluate(
             found[name], parts = one_pass(named, part, test_users, pools[name], of_groups, plan, step)
             broken |= parts
     outside = 0 if candidates is None else int((~candidates.allowed[everything.item]).sum())
-    return OfflineResult(found, broken, plan.ks, resamples, seed, outside)
+    return OfflineResult(found, broken, plan.ks, resamples, seed, outside, told if exclude_seen else {})
+
+
+def choices_known(model: Ranker, relevant: Relevant) -> int:
+    """How many of the test's choices a model, or a member of an ensemble, was told of when it was fitted.
+
+    Asked of models that keep what they have ``seen`` as a sparse matrix, as all of ours do; 0 of others.
+    """
+    wanted = np.repeat(relevant.users, relevant.counts), relevant.item
+    known = np.zeros(len(relevant.item), bool)
+    for seen in _histories(model):
+        if seen.shape == (len(model.users), len(model.items)):
+            known |= np.asarray(seen[wanted]).ravel() > 0
+    return int(known.sum())
+
+
+def _histories(model: Any) -> Iterator[Any]:
+    seen = getattr(model, "seen", None)
+    if sp.issparse(seen):
+        yield seen
+    for member in getattr(model, "members", ()):
+        yield from _histories(member)
+
+
+def _refuse_fitted_on_test(told: Mapping[ModelKey, int], n_choices: int) -> None:
+    for key, n in told.items():
+        if n >= LEAK * n_choices:
+            raise DataError(
+                f"model {key} was told of {n} of the {n_choices} choices it is to be judged by: it was fitted on the "
+                "test, and its lists leave out what it had; fit it on the split's train side"
+            )
 
 
 def _columns(metrics: Sequence[str], ks: Sequence[int]) -> tuple[MetricAt, ...]:

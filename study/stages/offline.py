@@ -8,11 +8,12 @@ from typing import Any
 from evaluation.offline.result import OfflineResult
 from evaluation.offline.tables import write_tables
 from evaluation.offline.values import ModelKey
+from evaluation.split_checks import fit_leaks, fit_notes
 from recsys.config import to_mapping
 from recsys.data.recommendations import ORIGINAL
 from recsys.files import write_json
 from recsys.models.artifacts import load_model
-from study.comparing import BIAS_ONLY, POPULARITY, compare, pool_findings
+from study.comparing import BIAS_ONLY, POPULARITY, compare, fits, pool_findings
 from study.learning import dataset_of, split_of
 from study.run import Stage, Study, Work
 from study.stages.fit import METADATA, NO_FEATURES, feature_sets, offline_name
@@ -34,7 +35,8 @@ def _offline(study: Study) -> Work:
     pool, pool_notes = pool_findings(study, parts, data)
     found = offline_json(study, result, keys)
     found["split"] = {k: v for k, v in parts.about.items() if k != "warnings"} | {"candidates": pool}
-    found["notes"] += [*pool_notes, *parts.about["warnings"], *feature_notes(study)]
+    found["leakage"] = fit_leaks(fits(study, keys), ~data.is_warm, parts.about["train_last"])
+    found["notes"] += [*pool_notes, *parts.about["warnings"], *fit_notes(found["leakage"])]
     write_json(path, found)
     write_tables(found, study.folder / TABLES)
     return Work(int(parts.test.frame["user_id"].nunique()), "users")
@@ -83,16 +85,6 @@ def _restyled(study: Study, keys: Sequence[ModelKey]) -> list[tuple[ModelKey, li
         name: [k for k in keys if k.model == name and k.features in study.looks] for name in {k.model for k in keys}
     }
     return [(key, looks[key.model]) for key in keys if key.features == ORIGINAL and looks[key.model]]
-
-
-def feature_notes(study: Study) -> list[str]:
-    """What features learned from items of the test; photos and texts of them, never who chose them."""
-    if not study.encoders:
-        return []
-    return [
-        "Whitening and principal directions of photo features are fitted on all photos of the catalogue, later items' "
-        "among them; who chose what plays no part in it. A shop has those photos when it makes lists."
-    ]
 
 
 def _inputs(study: Study) -> Any:

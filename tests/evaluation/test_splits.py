@@ -11,6 +11,7 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
+from evaluation.split_checks import Fit, fit_leaks, fit_notes
 from evaluation.splits import KINDS, SplitConfig, rolling, split, thinned
 from recsys.data import Interactions
 from recsys.errors import ConfigError, DataError
@@ -306,3 +307,22 @@ def test_times_are_needed_where_order_is(kind: str) -> None:
 def test_settings_out_of_range(setting: dict[str, float], message: str) -> None:
     with pytest.raises(ConfigError, match=message):
         SplitConfig(**setting)  # type: ignore[arg-type]
+
+
+def test_what_was_fitted_beside_the_models_is_held_against_the_split() -> None:
+    only_later = np.array([False, False, True, True])
+    fits = [
+        Fit("whitening of train", ~only_later, "2024-01-31"),
+        Fit("whitening of all", np.ones(4, bool)),
+        Fit("weights", ~only_later, "2024-02-01"),
+        Fit("embedding", None),
+    ]
+    rows = fit_leaks(fits, only_later, "2024-01-31")
+    assert [row["verdict"] for row in rows] == ["clean", "items", "choices", "not stated"]
+    assert [row["items_only_in_test"] for row in rows] == [0, 2, 0, None]
+    notes = fit_notes(rows)
+    assert notes[1].startswith("whitening of all (2 of 4 items) saw features of items that are only in the test")
+    assert notes[2] == "Leak: weights (0 of 2 items) was told of choices later than the end of train."
+    assert fit_notes([]) == []
+    with pytest.raises(DataError, match="whitening speaks of 3 items, there are 4"):
+        fit_leaks([Fit("whitening", np.ones(3, bool))], only_later, None)

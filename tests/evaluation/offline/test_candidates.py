@@ -89,3 +89,16 @@ def test_real_purchases_the_pool_of_bought_articles_leaks(data_dir: Path) -> Non
     whole = Candidates.whole(items).check(parts, items)
     assert whole["gives_the_answer_away"] is False
     assert whole["unseen_chosen_later"] < 0.5
+
+
+def test_a_pool_of_a_later_day_says_so() -> None:
+    items = IdMap.of(["a", "b"])
+    log = pd.DataFrame({"user_id": "u", "item_id": ["a", "b"], "timestamp": ["2024-01-01", "2024-03-01"]})
+    parts = split(Interactions.from_frame(log), SplitConfig(quantile=0.5))
+    found = {
+        day: Candidates.of_ids(items, ["a", "b"], source="shop window", as_of=day).check(parts, items)
+        for day in ("2024-01-01", "2024-02-01", None)
+    }
+    assert [one["after_train"] for one in found.values()] == [False, True, None]
+    assert "That day is after the end of train" in candidate_notes(found["2024-02-01"])[0]
+    assert "of no stated day" in candidate_notes(found[None])[0]
