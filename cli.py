@@ -13,6 +13,7 @@ from cli_evaluate import evaluate
 from cli_experiment import analyze, power
 from cli_ope import ope
 from cli_report import report
+from cli_serve import events, serve
 from cli_style import style
 from terminal import JSON, PATH, Clean, deliver, example, show, tell, tell_json
 
@@ -249,8 +250,10 @@ def simulate(run: Path, seed: int, as_json: bool, **changes: Any) -> None:
 
 main.add_command(analyze)
 main.add_command(evaluate)
+main.add_command(events)
 main.add_command(ope)
 main.add_command(power)
+main.add_command(serve)
 main.add_command(report)
 main.add_command(style)
 

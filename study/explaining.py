@@ -6,8 +6,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
+
 from recsys.data.catalog import Catalog
+from recsys.data.dataset import Dataset
 from recsys.explain.explanation import By, Explanation, explain
+from recsys.models.base import FittedRecommender
 from study.learning import dataset_of
 from study.run import Study
 from study.serving import open_model, titles
@@ -35,6 +39,13 @@ def explain_from(run: Path, model: str, user: str, item: str) -> tuple[Explanati
     table = features_of(study, richest(study, study.config.make_models()[model]))
     data = data if table is None else data.with_item_features(table)
     return explain(fitted, user, item, data), titles(Catalog.load(study.folder / "catalog.parquet").frame)
+
+
+def explanation_of(
+    fitted: FittedRecommender, user: str, item: str, data: Dataset, catalog: pd.DataFrame
+) -> dict[str, Any]:
+    """The explanation of one score as plain values, from a model and a catalogue that are loaded already."""
+    return explanation_json(explain(fitted, user, item, data), titles(catalog), None)
 
 
 def explanation_json(explained: Explanation, names: Mapping[str, str], by: By | None) -> dict[str, Any]:
