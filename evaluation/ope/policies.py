@@ -149,8 +149,18 @@ def softmax(scores: npt.NDArray[np.floating], temperature: float) -> Probabiliti
     found = scores - scores.max(axis=1, keepdims=True)
     found /= temperature
     np.exp(found, out=found)
-    found /= found.sum(axis=1, keepdims=True)
+    found /= row_sums(found)[:, None]
     return np.asarray(found)
+
+
+def row_sums(table: npt.NDArray[np.floating]) -> npt.NDArray[np.floating]:
+    """(b,) sums of rows as a product: for short rows several times as fast as a reduction.
+
+    Example:
+        >>> row_sums(np.array([[1.0, 2.0]])).tolist()
+        [3.0]
+    """
+    return np.asarray(table @ np.ones(table.shape[1], table.dtype))
 
 
 def greedy(scores: npt.NDArray[np.floating], position: Ints, epsilon: float) -> Probabilities:

@@ -16,7 +16,7 @@ from recsys.errors import ConfigError, DataError
 
 PENALTIES = (1.0, 10.0, 100.0, 1e3, 1e4, 1e5)
 """Of the ridge; the one with the least squared error on the held-out folds is taken."""
-BLOCK = 2**15
+BLOCK = 2**13
 """Rounds looked at together."""
 
 
