@@ -247,7 +247,10 @@ class _Query:
         parts += [f"min({_name(c)}) AS {_name(c)}" for c in self.known_before]
         listed = ",\n  ".join(parts)
         by = f"{_name(log.unit)}, cluster_" if self.plan.clustered else _name(log.unit)
-        return f"SELECT {listed}\nFROM ({self._rows()}) GROUP BY {by} HAVING min(arm_) IS NOT NULL"
+        # Folds and resamples go by row, so that rows must come in one order; sums need none.
+        drawn = log.covariates or self.plan.intervals == "bootstrap"
+        order = f" ORDER BY {by}" if drawn else ""
+        return f"SELECT {listed}\nFROM ({self._rows()}) GROUP BY {by} HAVING min(arm_) IS NOT NULL{order}"
 
     def teams(self) -> str:
         """Sums over the rows that either team picked; a user to whom a team showed nothing has 0 of it."""
