@@ -14,7 +14,7 @@ from scipy.stats import binomtest, t
 
 from evaluation.experiment.analyze import Result, analyze
 from evaluation.experiment.plan import Plan
-from evaluation.simulate import Arm, simulate
+from evaluation.simulate import ABConfig, Arm, simulate
 from recsys.config import to_mapping
 from recsys.files import write_json
 from recsys.models.artifacts import load_model
@@ -46,11 +46,11 @@ def rehearsals(study: Study) -> dict[str, Any]:
     users, plan = simulate(*arms, config, seed=study.config.seed).users, config.plan()
     n = int(np.clip(CUSTOMERS // (len(TIMES) * config.users), LEAST, REPEATS))
     rows = []
-    for times in TIMES:
+    for i, times in enumerate(TIMES):
         assumed = replace(config, style_effect=times * config.style_effect)
         nothing = arms[0], replace(arms[0], name=arms[1].name)  # both arms show the originals
         pair = make_arms(model, taste, assumed) if times else nothing
-        rows.append({"times": times} | repeat(*pair, assumed, n, study.config.seed))
+        rows.append({"times": times} | repeat(*pair, assumed, n, seed=study.config.seed + i))
     goal = next(iter(plan.goals))
     error = next((r["error"] for r in rows if r["times"] == 1 and r["error"]), None)
     furthest = max((abs(r["true"]) for r in rows if r["true"] is not None), default=0.0)
@@ -72,7 +72,7 @@ def sequence(users: pd.DataFrame, plan: Plan) -> list[dict[str, Any]]:
     return rows
 
 
-def repeat(control: Arm, treatment: Arm, config: Any, n: int, seed: int) -> dict[str, Any]:
+def repeat(control: Arm, treatment: Arm, config: ABConfig, n: int, *, seed: int) -> dict[str, Any]:
     """How far off the estimates of ``n`` tests are, how often intervals hold the truth, how often an effect is found.
 
     Each comes with a 95% Monte-Carlo interval: Student's t for the mean, Clopper and Pearson's for shares.
@@ -86,7 +86,7 @@ def repeat(control: Arm, treatment: Arm, config: Any, n: int, seed: int) -> dict
 
     Returns:
         true (mean relative effect), bias (of the relative effect), coverage, found, each with _low and _high, and
-        error, the mean standard error of the relative effect; all None where the goal's control is 0.
+        error, the mean standard error of the difference over control's mean; all None where the goal's control is 0.
     """
     plan = config.plan()
     goal = next(iter(plan.goals))
@@ -102,7 +102,7 @@ def repeat(control: Arm, treatment: Arm, config: Any, n: int, seed: int) -> dict
         trues.append(relative)
         covered.append(e.low <= absolute <= e.high)
         found.append(e.p_value <= plan.alpha)
-        errors.append(e.relative_standard_error or 0.0)
+        errors.append(e.standard_error / abs(e.control))  # the test is of the difference
     if len(gaps) < 2:
         return dict.fromkeys(("true", "bias", "coverage", "found", "error"))
     told = {"true": float(np.mean(trues)), "error": float(np.mean(errors))}

@@ -58,13 +58,16 @@ def _of_test(ab: Record) -> Iterator[Check]:
     if text:
         warning = "" if ok else ". The split is not as planned, so the arms cannot be compared"
         yield Check("Sample ratio", ok, f"{text}{warning}.")
-    told = {"sample ratio"}
+    past = []
     for row in ab.get("checks") or []:
         name, problem = str(row.get("name")), clean(row.get("problem") or "")
-        if name in told and text:
-            continue
-        p = "" if finite(row.get("p_value")) is None else f"p {_equals(p_value(row['p_value']))}."
-        yield Check(_named(name), not problem, f"{_sentence(problem)}." if problem else p or "Nothing missing.")
+        p = "" if finite(row.get("p_value")) is None else f"p {_equals(p_value(row['p_value']))}"
+        if name.startswith(PAST) and not problem:
+            past.append(f"{plain(name.removeprefix(PAST))} {p}")
+        elif name != "sample ratio" or not text:
+            yield Check(_named(name), not problem, f"{_sentence(problem or p or 'nothing missing')}.")
+    if past:
+        yield Check("Arms alike before the test", True, f"{_sentence(', '.join(past))}.")
     known = {clean(row.get("problem") or "") for row in ab.get("checks") or []}
     for problem in map(clean, ab.get("problems") or []):
         if problem not in known:

@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import Any
 
 from evaluation.report import plots
-from evaluation.report.blocks import Block, Cell, Check, Checks, Decision, Document, Figure, Line, Section, Table
+from evaluation.report.blocks import Block, Cell, Check, Decision, Document, Figure, Line, Section, Table
 from evaluation.report.checks import checks, test_of
 from evaluation.report.comparison import main_k, metric_name, model_name
 from evaluation.report.experiment import SIDES, relative, role_of, whole
@@ -106,13 +106,16 @@ def _role(found: Sequence[Mapping[Any, Record]], key: Any) -> str:
 
 
 def _health(both: Sequence[Record], names: Sequence[str]) -> Section:
-    rows = [
-        Check(f"{name}: {check.name}", check.ok, check.text)
-        for metrics, name in zip(both, names, strict=True)
-        for check in checks(metrics)
-    ]
-    blocks: list[Block] = [Checks(rows)] if rows else [Line("There was nothing to check.", "empty")]
-    return Section("health", "Health", "Health checks", "", blocks)
+    found = [{check.name: check for check in checks(metrics)} for metrics in both]
+    rows = [[name, *(_state(side.get(name)) for side in found)] for name in dict.fromkeys([*found[0], *found[1]])]
+    table = Table("What was checked in either study", ["Check", *names], rows, "tww") if rows else None
+    return Section("health", "Health", "Health checks", "", [table or Line("There was nothing to check.", "empty")])
+
+
+def _state(check: Check | None) -> Cell:
+    if check is None:
+        return Cell(MISSING)
+    return Cell("ok" if check.ok else "failed", check.text, role="" if check.ok else "down")
 
 
 def _offline(both: Sequence[Record], names: Sequence[str]) -> Section:

@@ -62,7 +62,7 @@ def design(ab: Record) -> Section:
     if assumption(ab):
         blocks.append(Line(assumption(ab), "note"))
     if found:
-        main = [(DESIGN[k], percent(found[k]) if k in SHARES else value(found[k])) for k in DESIGN if k in found]
+        main = [(DESIGN[k], _setting(k, found[k])) for k in DESIGN if k in found]
         blocks.append(Pairs(main))
         if rest := [(plain(k).capitalize(), value(v)) for k, v in found.items() if k not in DESIGN]:
             blocks.append(Fold(f"{len(rest)} further settings", [Pairs(rest)]))
@@ -143,6 +143,12 @@ def segments(ab: Record) -> Section:
         columns = ["Taste", "Users", "Change of the effect per standard deviation", "p"]
         blocks.append(Table("How the effect grows with a taste", columns, cells, "tnnn"))
     return Section("segments", name, title, about, blocks)
+
+
+def _setting(name: str, given: Any) -> str:
+    if name in SHARES:
+        return percent(given)
+    return ", ".join(map(plain, given)) if name in ("goals", "guardrails") and given else value(given)
 
 
 def _cuped(ratio: float | None) -> str:

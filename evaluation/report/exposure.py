@@ -9,7 +9,7 @@ from markupsafe import Markup
 
 from evaluation.report import plots
 from evaluation.report.blocks import Block, Facts, Figure, Line, Section, Table
-from evaluation.report.formats import clean, finite, number, percent, plain
+from evaluation.report.formats import clean, finite, number, percent, plain, share
 
 Record = Mapping[str, Any]
 TITLE = "Exposure"
@@ -30,9 +30,9 @@ def exposure(found: Record) -> Section:
 def _facts(found: Record) -> Facts:
     past: Record = found.get("past") or {}
     pairs = [
-        ("Of the catalogue on some list", percent(found.get("coverage"))),
-        ("Places of the top 10% of items", percent(found.get("top_share"))),
-        ("The same, of past purchases", percent(past.get("top_share"))),
+        ("Of the catalogue on some list", share(found.get("coverage"))),
+        ("Places of the top 10% of items", share(found.get("top_share"))),
+        ("The same, of past purchases", share(past.get("top_share"))),
         ("Gini (0 even, 1 one item)", _gini(found.get("gini"))),
         ("Gini of past purchases", _gini(past.get("gini"))),
     ]
@@ -49,7 +49,7 @@ def _looks(rows: Sequence[Record]) -> list[Block]:
         return []
     plot, about = _shares("style-mix", [(plain(r.get("look")), r.get("share")) for r in rows], "Style mix")
     cells = [
-        [plain(r.get("look")), number(r.get("places")), percent(r.get("share")), number(r.get("items"))] for r in rows
+        [plain(r.get("look")), number(r.get("places")), share(r.get("share")), number(r.get("items"))] for r in rows
     ]
     table = Table("Style mix in numbers", ["Look", "Places", "Share of places", "Different items"], cells, "tnnn")
     return [Figure("Style mix: in which look the recommended items appear", plot, about), table] if plot else [table]
@@ -57,8 +57,7 @@ def _looks(rows: Sequence[Record]) -> list[Block]:
 
 def _categories(rows: Sequence[Record]) -> list[Block]:
     cells = [
-        [clean(r.get("category")), percent(r.get("share")), percent(r.get("catalogue")), percent(r.get("past"))]
-        for r in rows
+        [clean(r.get("category")), share(r.get("share")), share(r.get("catalogue")), share(r.get("past"))] for r in rows
     ]
     columns = ["Category", "Of the places", "Of the catalogue", "Of past purchases"]
     return [Table("Who gets the places", columns, cells, "tnnn", "The largest categories by places.")] if cells else []
@@ -72,23 +71,21 @@ def _moved(found: Record) -> list[Block]:
     cells = [
         [
             plain(r.get("places")),
-            percent(r.get("share")),
+            share(r.get("share")),
             number(r.get("control")),
             number(r.get("treatment")),
             percent(r.get("relative"), sign=True),
         ]
         for r in rows
     ]
-    columns = ["Places", "Of all", "Clicks, originals", "Clicks, stylised", "Change"]
-    note = "Clicks expected on 1,000 pages, under what the rehearsal assumes."
-    table = Table(
-        "Cannibalisation: do restyled items take clicks from their neighbours?", columns, cells, "tnnnn", note
-    )
+    columns = ["Places", "Of all", "Picks, originals", "Picks, stylised", "Change"]
+    note = "Picks expected on 1,000 pages where a shopper picks one item of a page at most."
+    table = Table("Cannibalisation: do restyled items take picks from their neighbours?", columns, cells, "tnnnn", note)
     return [table, Line(clean(found.get("reads") or ""))]
 
 
 def _shares(name: str, rows: Sequence[tuple[str, Any]], about: str) -> tuple[Markup, str]:
-    lines = [plots.Row(label, x, 0, 0, percent(x)) for label, share in rows if (x := finite(share)) is not None]
+    lines = [plots.Row(label, x, 0, 0, share(x)) for label, part in rows if (x := finite(part)) is not None]
     if not lines:
         return Markup(""), ""
     told = f"{about}: {'; '.join(f'{line.label} {line.text}' for line in lines)}."

@@ -77,10 +77,21 @@ def percent(share: Any, *, sign: bool = False) -> str:
     x = finite(share)
     if x is None:
         return MISSING
-    x *= 100
+    x = 100 * x + 0.0  # no minus before 0
     decimals = 0 if x == 0 else min(6, max(0, 2 - math.floor(math.log10(abs(x)))))
     text = f"{x:{'+' if sign and x else ''}.{decimals}f}"
     return _minus(text.rstrip("0").rstrip(".") if "." in text else text) + "%"
+
+
+def share(part: Any) -> str:
+    """A share of a whole, one decimal, so that it compares down a column.
+
+    Example:
+        >>> share(0.51084), share(0.19), share(1), share(None)
+        ('51.1%', '19.0%', '100.0%', '–')
+    """
+    x = finite(part)
+    return MISSING if x is None else _minus(f"{100 * x:.1f}%")
 
 
 def p_value(p: Any) -> str:

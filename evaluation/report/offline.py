@@ -8,7 +8,7 @@ from typing import Any
 from evaluation.report.blocks import Block, Cell, Figure, Fold, Line, Pairs, Points, Section, Table
 from evaluation.report.comparison import Comparison, SegmentTable, comparison
 from evaluation.report.experiment import SIDES
-from evaluation.report.formats import clean, plain, value
+from evaluation.report.formats import clean, number, plain, value
 
 Record = Mapping[str, Any]
 NONE = "This study was not evaluated offline."
@@ -47,15 +47,15 @@ def _folds(found: Comparison) -> list[Block]:
     if found.differences:
         columns = ["Model · features", "Items", "Metric", "Difference", "p", "Baseline"]
         table = Table("Paired bootstrap differences", columns, found.differences, "tttnnt", sortable=True)
-        blocks.append(Fold(f"All {len(found.differences)} differences from the baseline", [table]))
+        blocks.append(Fold(f"All {number(len(found.differences))} differences from the baseline", [table]))
     columns = ["Model · features", "Items", "Metric", "Value", "Users", "Denominator"]
     table = Table("Every metric, list length and segment", columns, found.everything, "tttnnw", sortable=True)
-    blocks.append(Fold(f"All {len(found.everything)} values", [table]))
+    blocks.append(Fold(f"All {number(len(found.everything))} values", [table]))
     if found.groups:
         columns = ["Model · features", "Group", "Metric", "Value", "Users"]
         caption = "Users by history; items by popularity, category, price and style"
         table = Table(caption, columns, found.groups, "tttnn", sortable=True)
-        told = f"Whom and what the lists over all items serve: {len(found.groups)} values of groups"
+        told = f"Whom and what the lists over all items serve: {number(len(found.groups))} values of groups"
         blocks.append(Fold(told, [table]))
     if found.split:
         pairs = [(clean(plain(k)), value(v)) for k, v in sorted(found.split.items())]

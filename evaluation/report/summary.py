@@ -49,7 +49,7 @@ def _headline(ab: Record, withheld: bool) -> str:
     if result is None or withheld:
         about = "" if result is None else f", so the effect on {plain(result.get('metric'))} must not be read"
         return f"No answer{where}: a check failed{about}."
-    metric, chance = plain(result.get("metric")), _chance(result)
+    metric, chance = plain(result.get("metric")), _chance(result, (ab.get("design") or {}).get("alpha"))
     if (x := finite(result.get("low"))) is not None and x > 0:
         return f"Yes{where}: stylised presentations raised {metric} by {chance}."
     if (x := finite(result.get("high"))) is not None and x < 0:
@@ -57,10 +57,11 @@ def _headline(ab: Record, withheld: bool) -> str:
     return f"Not shown{where}: {metric} changed by {chance}, which may be chance."
 
 
-def _chance(result: Record) -> str:
+def _chance(result: Record, alpha: Any) -> str:
     """+4.4% (95% interval 3.0% to 5.8%)."""
+    level = "" if finite(alpha) is None else f"{100 * (1 - alpha):.6g}% "
     head, _, ends = _effect(result, "relative_low", "relative_high").rstrip("]").partition(" [")
-    return f"{head} (interval {ends.replace(', ', ' to ')})" if ends else head
+    return f"{head} ({level}interval {ends.replace(', ', ' to ')})" if ends else head
 
 
 def _effect(row: Record, low: str, high: str) -> str:

@@ -35,6 +35,8 @@ from style.images import decode
 from style.imagestore import ImageStore
 
 GALLERY_ITEMS = 24
+SEEN_GOOD, SEEN_BAD = 4, 2
+"""Items without and with a rejected look among those that are seen at once."""
 SCORES = ("ssim", "edge", "cosine", "product_delta_e")
 
 
@@ -228,7 +230,8 @@ def _gallery(catalog: pd.DataFrame, made: pd.DataFrame, rng: np.random.Generator
     shown = shown.assign(order=shown.groupby("category").cumcount()).sort_values("order", kind="stable")
     bad = shown[shown["item_id"].isin(rejected)].head(GALLERY_ITEMS // 3)
     good = shown[~shown["item_id"].isin(rejected)].head(GALLERY_ITEMS - len(bad))
-    chosen = pd.concat([good, bad])[["item_id", "title", "category"]]
+    parts = [good[:SEEN_GOOD], bad[:SEEN_BAD], good[SEEN_GOOD:], bad[SEEN_BAD:]]
+    chosen = pd.concat(parts)[["item_id", "title", "category"]]
     by_item = {str(item): rows for item, rows in made[made["item_id"].isin(chosen["item_id"])].groupby("item_id")}
     rows = zip(*(chosen[c] for c in chosen.columns), strict=True)
     return [dict(zip(chosen.columns, row, strict=True)) | {"looks": _gallery_looks(by_item[row[0]])} for row in rows]

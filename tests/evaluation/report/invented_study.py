@@ -40,6 +40,16 @@ def noisy_image(item_id: str, look: str) -> Image.Image:
     return Image.fromarray(rng.integers(0, 256, (176, 132, 3), dtype=np.uint8))
 
 
+def lean(items: int = 2) -> dict[str, Any]:
+    """The same with a short offline comparison, to be written quickly."""
+    metrics = study(items)
+    for name in ("rows", "comparisons"):
+        rows = [r for r in metrics["offline"][name] if r["k"] == 20 and r["metric"] in ("recall", "coverage")]
+        metrics["offline"][name] = [r for r in rows if r["model"] == "hybrid"]
+    metrics["ab"]["segments"] = metrics["ab"]["segments"][:2]
+    return metrics
+
+
 def study(items: int = 18) -> dict[str, Any]:
     """The metrics of an invented study with every section."""
     rng = random.Random(7)

@@ -10,7 +10,7 @@ from itertools import pairwise
 from typing import Any
 
 import pytest
-from invented_study import drawn_image, noisy_image, study
+from invented_study import drawn_image, lean, noisy_image, study
 
 from evaluation.report import render
 from evaluation.report.formats import number, percent
@@ -174,7 +174,7 @@ def test_the_numbers_are_those_of_the_metrics(page: str) -> None:
     ],
 )
 def test_a_section_may_be_absent(section: str, line: str) -> None:
-    metrics = study(3)
+    metrics = lean()
     del metrics[section]
     found = Page(render(metrics, lambda item, look: None))
     assert line in found.words
