@@ -33,6 +33,7 @@ REPEATED = "one at a time: --seeds, --folds, --fraction and --recommendations ea
     help="NAME=FILE: lists of any library, as user_id, item_id and rank or score; repeatable.",
 )
 @click.option("--skip-unknown", is_flag=True, help="Leave out and count rows of unknown ids instead of refusing them.")
+@click.option("--beyond", is_flag=True, help="Show what the lists are like beyond accuracy instead.")
 @click.option("--format", "kind", type=click.Choice(["csv", "markdown", "latex"]), help="Print this instead.")
 @JSON
 @example("stylerec evaluate study.toml --out runs/spring")
@@ -45,22 +46,26 @@ def evaluate(
     models: tuple[str, ...],
     outside: tuple[str, ...],
     skip_unknown: bool,
+    beyond: bool,
     kind: str | None,
     as_json: bool,
 ) -> None:
     """Compare the models offline on the study's split: warm and cold items apart, with intervals.
 
-    The table shows the longest lists, best recall first; --json gives every metric and length. CSV, Markdown and
-    LaTeX are written into the folder's `comparison`.
+    The table shows the longest lists, best recall first; --beyond shows novelty, popularity, diversity and calibration
+    of the same lists; --json gives every metric and length. CSV, Markdown and LaTeX are written into the folder's
+    `comparison`.
     """
     from evaluation.offline.tables import as_text
     from recsys.files import read_json
     from study.chain import OFFLINE_CHAIN
-    from study.results import offline_ranking, offline_rows
+    from study.results import offline_beyond, offline_ranking, offline_rows
     from study.run import Study, run_stages
 
     if sum(map(bool, (seeds, folds, fractions, outside))) > 1:
         raise click.UsageError(REPEATED)
+    if beyond and (seeds or folds or fractions or kind):
+        raise click.UsageError("--beyond shows one comparison; leave --seeds, --folds, --fraction and --format out")
     if models and not (seeds or folds or fractions):
         raise click.UsageError("--model goes with --seeds, --folds or --fraction")
     made = Study.create(study, out)
@@ -75,6 +80,9 @@ def evaluate(
             found = read_json(made.folder / "offline.json")
     if kind is not None and not as_json:
         click.echo(as_text(found, kind), nl=False)
+        return
+    if beyond:
+        show(offline_beyond(found), as_json)
         return
     show(offline_rows(found) if as_json else offline_ranking(found), as_json)
 

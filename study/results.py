@@ -83,6 +83,36 @@ def offline_ranking(offline: Mapping[str, Any]) -> list[dict[str, Any]]:
     return sorted(wide.values(), key=lambda row: (order.get(row["segment"], 9), -(row.get(f"recall@{k}") or 0)))
 
 
+BEYOND = (
+    ("novelty", ""),
+    ("arp", ""),
+    ("popularity_lift", ""),
+    ("gini", ""),
+    ("personalisation", ""),
+    ("intra_list_distance", "style"),
+    ("intra_list_distance", "category"),
+    ("serendipity", "style"),
+    ("calibration", "style"),
+    ("calibration", "category"),
+    ("snips", "recall"),
+)
+
+
+def offline_beyond(offline: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """What the longest lists are like beyond accuracy: a row a segment and model, in the order of the comparison."""
+    k = max(offline.get("ks", []), default=0)
+    wide: dict[tuple[str, str, str], dict[str, Any]] = {}
+    for r in (*offline.get("beyond", []), *offline.get("further", [])):
+        if r["k"] == k and (r["metric"], r["of"]) in BEYOND:
+            key = (r["segment"], r["model"], r["features"])
+            row = wide.setdefault(key, dict(zip(("segment", "model", "features"), key, strict=True)))
+            row[r["metric"] + (f" {r['of']}" if r["of"] else "")] = r["value"]
+    names = [metric + (f" {of}" if of else "") for metric, of in BEYOND]
+    shown = [name for name in names if any(name in row for row in wide.values())]
+    keys = ("segment", "model", "features")
+    return [{key: row[key] for key in keys} | {name: row.get(name) for name in shown} for row in wide.values()]
+
+
 def experiment_rows(ab: dict[str, Any]) -> list[dict[str, Any]]:
     """The results of a simulated test as rows for a table, the true relative effect beside each estimate."""
     keys = ("metric", "method", "control", "treatment", "relative", "relative_low", "relative_high", "p_value")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from typing import Any
 
 import numpy as np
@@ -29,6 +30,7 @@ from evaluation.offline import ListAspects, ModelKey, OfflineResult, evaluate, o
 from evaluation.offline.aspects import one_hot
 from evaluation.offline.groups import Groups
 from evaluation.offline.ratios import Ratios
+from evaluation.offline.tables import as_text, beyond_tables
 from recsys.data import IdMap, Interactions
 from recsys.errors import ConfigError, DataError
 from recsys.progress import silenced
@@ -311,3 +313,39 @@ def test_what_does_not_fit_is_refused(world: World) -> None:
         ListAspects(world.history, propensity=np.ones(3))
     with pytest.raises(DataError, match="propensities lie outside"), silenced():
         world.evaluate(aspects=ListAspects(world.history, propensity=np.full(N_ITEMS, 1.5)))
+
+
+def test_tables_show_every_measure_with_its_interval_and_what_is_due(result: OfflineResult) -> None:
+    found = result.to_json("a")
+    tables = {title: (head, lines) for title, head, lines in beyond_tables(found, "all")}
+    assert list(tables) == ["reach and popularity", "diversity", "calibration and disparity", "exposure",
+                            "presentations", "debiased"]  # fmt: skip
+    head, lines = tables["reach and popularity"]
+    row = rows_of(found["beyond"], A, "all")["novelty", "", 10]
+    cell = lines[0][head.index("novelty@10")]
+    assert cell == f"{row['value']:.4f} [{row['low']:.4f}, {row['high']:.4f}]"
+    assert "[" not in lines[0][head.index("gini@10")]
+    head, lines = tables["exposure"]
+    assert head == ("share of exposure@10", "due", "a / none", "b / retro")
+    assert [line[0] for line in lines] == [f"{g}: {x}" for g, names in (("price", ("low", "middle", "high")),
+                                                                       ("seller", "pqrs")) for x in names]  # fmt: skip
+    for group in ("price", "seller"):
+        mine = [line for line in lines if line[0].startswith(group)]
+        for column in (1, 2, 3):
+            assert sum(float(line[column]) for line in mine) == pytest.approx(1, abs=5e-4)
+    markdown, latex = as_text(found, "markdown"), as_text(found, "latex")
+    assert markdown.count("####") == latex.count(r"\begin{tabular}") - 3 == sum(
+        len(beyond_tables(found, segment)) for segment in ("all", "warm", "cold")
+    )  # fmt: skip
+    csv = pd.read_csv(io.StringIO(as_text(found, "csv")))
+    assert len(csv) == sum(len(found[name]) for name in ("rows", "groups", "beyond", "further"))
+    assert csv["of"].dropna().str.startswith("price: ").any()
+
+
+def test_sampled_values_have_a_loud_table_of_their_own(world: World) -> None:
+    with pytest.warns(BiasedMetricWarning):
+        found = world.evaluate(sampled=2, metrics=("recall", "auc"), resamples=20).to_json("a")
+    titles = [title for title, *_ in beyond_tables(found, "all")]
+    assert titles[-2:] == ["all ranks", "BIASED, among sampled items"]
+    assert "#### all items: BIASED, among sampled items" in as_text(found, "markdown")
+    assert "% all items: BIASED, among sampled items" in as_text(found, "latex")
