@@ -10,7 +10,7 @@ from typing import Any, Literal
 import click
 
 from cli_evaluate import evaluate
-from cli_experiment import analyze, power
+from cli_experiment import analyze, calibrate, power
 from cli_ope import ope
 from cli_report import report
 from cli_serve import events, serve
@@ -232,15 +232,17 @@ def tune(
 @click.option("--users", type=click.IntRange(min=2), help="Customers in the simulated test; default as in the study.")
 @click.option("--style-effect", type=float, help="Assumed, on the log-odds of a click; default as in the study.")
 @click.option("--response", help="How a page is clicked: position-based, cascade, dbn or mnl; default as in the study.")
+@click.option("--calibration", type=PATH, help="File of `stylerec calibrate`; default as in the study.")
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Of the simulation.")
 @JSON
 @example("stylerec simulate runs/spring --users 50000 --style-effect 0.05")
-def simulate(run: Path, seed: int, as_json: bool, **changes: Any) -> None:
+def simulate(run: Path, calibration: Path | None, seed: int, as_json: bool, **changes: Any) -> None:
     """Rehearse the A/B test `stylised` against `original` on a finished run, under an assumed effect."""
     from study.results import experiment_rows, experiment_words
     from study.stages.experiment import rehearse
 
-    experiment = rehearse(run, seed=seed, **changes)
+    log = None if calibration is None else str(calibration.resolve())
+    experiment = rehearse(run, seed=seed, calibration=log, **changes)
     if as_json:
         tell_json(experiment)
         return
@@ -249,6 +251,7 @@ def simulate(run: Path, seed: int, as_json: bool, **changes: Any) -> None:
 
 
 main.add_command(analyze)
+main.add_command(calibrate)
 main.add_command(evaluate)
 main.add_command(events)
 main.add_command(ope)

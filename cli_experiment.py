@@ -1,4 +1,4 @@
-"""The commands around real tests: `stylerec analyze` and `stylerec power`."""
+"""The commands around tests: `stylerec analyze`, `stylerec power` and `stylerec calibrate`."""
 
 from __future__ import annotations
 
@@ -117,3 +117,54 @@ def power(
         show(sizes(mean, sd, wish), as_json)
     else:
         raise ConfigError("power needs --rate, or --mean and --sd, or a log and --plan; see stylerec power --help")
+
+
+@click.command()
+@click.argument("log")
+@click.option("--item", default="item_id", show_default=True, help="Column: what was shown.")
+@click.option("--click", "clicked", default="click", show_default=True, help="Column: 1 clicked, 0 not.")
+@click.option("--position", default="position", show_default=True, help="Column: place on the page.")
+@click.option("--page", multiple=True, help="Column: rows with one value stood on one page; repeatable.")
+@click.option(
+    "--response", "responses", multiple=True, help="Model to fit; repeatable. Default: all that the log can tell."
+)
+@click.option("--held-out", type=float, default=0.2, show_default=True, help="Share of pages to judge by.")
+@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Of the held-out draw.")
+@click.option("--out", type=PATH, help="JSON file for [ab] calibration and simulate --calibration.")
+@JSON
+@example("stylerec calibrate impressions.csv --page user_id --page session --out clicks.json")
+def calibrate(
+    log: str,
+    item: str,
+    clicked: str,
+    position: str,
+    page: tuple[str, ...],
+    responses: tuple[str, ...],
+    held_out: float,
+    seed: int,
+    out: Path | None,
+    as_json: bool,
+) -> None:
+    """Fit response models to a log of impressions, so that simulated customers click like the log's.
+
+    Without --page only the position-based model can be fitted. Each model is judged on pages that it has not seen.
+    """
+    from evaluation.response.calibrate import NOTE, model_rows, rank_rows, setting_lines
+    from evaluation.response.calibrate import calibrate as fit
+    from evaluation.response.impressions import ImpressionColumns, read_impressions
+    from recsys.files import write_json
+
+    columns = ImpressionColumns(item=item, click=clicked, position=position, page=page)
+    found = fit(read_impressions(log, columns), responses, held_out=held_out, seed=seed)
+    if found.refused:
+        tell(f"{found.refused} rows refused")
+    if out is not None:
+        write_json(out, found.to_json())
+        tell(f"calibration in {out}")
+    if as_json:
+        tell_json(found.to_json())
+        return
+    show(model_rows(found), as_json=False)
+    click.echo(f"\nClick rate by rank on held-out pages, {found.chosen}")
+    show(rank_rows(found), as_json=False)
+    click.echo("\n" + "\n".join([*setting_lines(found), "", NOTE]))

@@ -28,7 +28,7 @@ from study.stages.features import table_for
 ROOT = Path(__file__).resolve().parents[1]
 COMMANDS = [
     "demo", "run", "check", "fit", "recommend", "similar", "explain", "evaluate", "tune", "simulate", "analyze",
-    "power", "ope", "report",
+    "power", "calibrate", "ope", "report",
     "style list", "style transfer", "style embed", "style learn-look", "style train", "style video",
 ]  # fmt: skip
 

@@ -36,6 +36,10 @@ class ResponseModel(Protocol):
         """(n,) probability that a page gets at least one click, in closed form."""
         ...
 
+    def given_above(self, log_odds: Floats, clicks: Bools) -> Floats:
+        """(n, K) probability of a click on each place given the clicks above it: their product is the page's."""
+        ...
+
     def clicks(self, log_odds: Floats, luck: Luck) -> Bools:
         """(n, K) clicks of one visit to each page."""
         ...

@@ -45,6 +45,10 @@ class DynamicBayesian:
         """(n,): the first click is that of a cascade, whatever satisfies."""
         return np.asarray(np.minimum(_marginal(self.thresholds(log_odds), 1.0, self.continuation).sum(axis=1), 1.0))
 
+    def given_above(self, log_odds: Floats, clicks: Bools) -> Floats:
+        """(n, K): the chance that reading got that far, given the clicks above, times a."""
+        return _conditional(self.thresholds(log_odds), clicks, self.satisfaction, self.continuation)
+
     def clicks(self, log_odds: Floats, luck: Luck) -> Bools:
         """(n, K) clicks; one number a place says whether it is clicked and whether reading goes on."""
         found = self.thresholds(log_odds)
@@ -88,6 +92,10 @@ class Cascade:
         """(n,): the sum, because nobody clicks twice."""
         return np.asarray(np.minimum(self.probability(log_odds).sum(axis=1), 1.0))
 
+    def given_above(self, log_odds: Floats, clicks: Bools) -> Floats:
+        """(n, K): the chance that reading got that far, given the clicks above, times a."""
+        return _conditional(self.thresholds(log_odds), clicks, 1.0, self.continuation)
+
     def clicks(self, log_odds: Floats, luck: Luck) -> Bools:
         """(n, K) clicks, at most one in a row."""
         found = self.thresholds(log_odds)
@@ -108,6 +116,19 @@ def _marginal(attraction: Floats, satisfaction: float, continuation: float) -> F
     examined = np.ones(attraction.shape)
     np.cumprod(going[:, :-1], axis=1, out=examined[:, 1:])
     return np.asarray(examined * attraction)
+
+
+def _conditional(attraction: Floats, clicks: Bools, satisfaction: float, continuation: float) -> Floats:
+    """Belief that a place is looked at, carried down the page by Bayes' rule, times a."""
+    found = np.empty(attraction.shape)
+    here = np.ones(len(attraction))
+    for rank in range(attraction.shape[1]):
+        a, clicked = attraction[:, rank], clicks[:, rank]
+        found[:, rank] = here * a
+        unclicked = continuation * here * (1 - a) / np.maximum(1 - here * a, 1e-300)
+        onward = np.where(clicked, continuation * (1 - satisfaction), unclicked)
+        here = np.where(a > 0, onward, here)
+    return found
 
 
 def _walk(attraction: Floats, luck: Floats, satisfaction: float, continuation: float) -> Bools:

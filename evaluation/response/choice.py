@@ -6,9 +6,11 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
+import numpy.typing as npt
 
 from evaluation.response.base import Bools, Floats, Luck, checked, uniforms
 
+Ints = npt.NDArray[np.int64]
 MOST = 700.0
 """Log-odds above this count as this: exp stays finite."""
 
@@ -38,6 +40,13 @@ class Choice:
     def any_click(self, log_odds: Floats) -> Floats:
         """(n,): the sum, because nobody clicks twice."""
         return np.asarray(np.minimum(self.probability(log_odds).sum(axis=1), 1.0))
+
+    def given_above(self, log_odds: Floats, clicks: Bools) -> Floats:
+        """(n, K): the share of what is left, and nothing after the one click."""
+        share = self.probability(log_odds)
+        left = 1 - (np.cumsum(share, axis=1) - share)
+        before: Ints = np.cumsum(clicks, axis=1) - clicks
+        return np.asarray(np.where(before > 0, 0.0, np.minimum(share / np.maximum(left, 1e-300), 1.0)))
 
     def clicks(self, log_odds: Floats, luck: Luck) -> Bools:
         """(n, K) clicks, at most one in a row; the first number of a row decides."""

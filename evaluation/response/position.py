@@ -77,6 +77,10 @@ class PositionBased:
         """(n,): 1 - Π (1 - p)."""
         return np.asarray(1 - np.prod(1 - self.probability(log_odds), axis=1))
 
+    def given_above(self, log_odds: Floats, clicks: Bools) -> Floats:
+        """(n, K): places are independent, so what happened above says nothing."""
+        return self.probability(log_odds)
+
     def clicks(self, log_odds: Floats, luck: Luck) -> Bools:
         """(n, K) clicks; each place has a number of its own."""
         found = self.thresholds(log_odds)

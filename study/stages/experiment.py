@@ -11,11 +11,13 @@ import numpy.typing as npt
 
 from evaluation.ab_config import ABConfig
 from evaluation.experiment.decision import run_experiment
+from evaluation.response.calibrate import read_calibration
 from evaluation.response.effect import style_log_odds
 from evaluation.simulate import Arm
 from recsys.config import to_mapping
 from recsys.data.catalog import Catalog
 from recsys.data.recommendations import ORIGINAL
+from recsys.errors import ConfigError
 from recsys.files import write_json
 from recsys.models.artifacts import load_model
 from recsys.models.base import FittedRecommender
@@ -31,16 +33,25 @@ LEVELS = ("leans away", "neutral", "leans to it")
 
 
 def rehearse(run: Path, *, seed: int, **changes: Any) -> dict[str, Any]:
-    """Simulate again on a finished study, with other settings of ``[ab]``; None: as in the study."""
+    """Simulate again on a finished study, with other settings of ``[ab]``; None: as in the study.
+
+    Raises:
+        ConfigError: Both a response model and a calibration, which names one, are asked for.
+    """
     study = Study.open(run)
-    config = replace(study.config.ab, **{key: value for key, value in changes.items() if value is not None})
-    return experiment(study, config, seed)
+    given = {key: value for key, value in changes.items() if value is not None}
+    if "response" in given and "calibration" in given:
+        raise ConfigError("a calibration names its response model; give --calibration or --response, not both")
+    if "response" in given:
+        given["calibration"] = ""
+    return experiment(study, replace(study.config.ab, **given), seed)
 
 
 def experiment(study: Study, config: ABConfig, seed: int) -> dict[str, Any]:
     """The simulated test as JSON; empty where the study has no looks to test."""
     if not study.looks or not study.config.catalog.images:
         return {}
+    config = _calibrated(study, config)
     data = dataset_of(study)
     taste = look_taste(study, data)
     model = load_model(study.folder / "models" / chosen_model(study))
@@ -54,6 +65,11 @@ def experiment(study: Study, config: ABConfig, seed: int) -> dict[str, Any]:
         "history": np.where(np.diff(data.matrix.indptr) >= 5, "5 items or more", "fewer than 5 items").astype(object),
     }
     return run_experiment(control, treatment, config, unit_segments=segments, seed=seed)
+
+
+def _calibrated(study: Study, config: ABConfig) -> ABConfig:
+    """What the study's calibration found takes the place of what was assumed."""
+    return replace(config, **read_calibration(study.base / config.calibration)) if config.calibration else config
 
 
 def chosen_model(study: Study) -> str:
@@ -137,7 +153,7 @@ def _ab(study: Study) -> Work:
 
 
 def _inputs(study: Study) -> Any:
-    return {"ab": to_mapping(study.config.ab), "seed": study.config.seed}
+    return {"ab": to_mapping(_calibrated(study, study.config.ab)), "seed": study.config.seed}
 
 
 AB = Stage("simulated A/B", ("ingest", "features", "fit"), _inputs, _ab, ("ab.json",))

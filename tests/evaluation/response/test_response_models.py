@@ -59,6 +59,18 @@ def test_the_closed_form_of_a_chain_is_the_sum_over_its_stories(model: Any) -> N
 
 
 @pytest.mark.parametrize("model", MODELS, ids=IDS)
+def test_probabilities_given_the_clicks_above_multiply_to_the_marginal_ones(model: Any) -> None:
+    # Every pattern of clicks of the page: probabilities sum to 1, and each place's clicks to its closed form.
+    pattern = np.array(list(itertools.product((False, True), repeat=6)))
+    pages = np.repeat(PAGE, len(pattern), axis=0)
+    given = model.given_above(pages, pattern)
+    chance = np.where(pattern, given, 1 - given).prod(axis=1)
+    assert chance.sum() == pytest.approx(1)
+    assert chance @ pattern == pytest.approx(model.probability(PAGE)[0])
+    assert chance @ pattern.any(axis=1) == pytest.approx(model.any_click(PAGE)[0])
+
+
+@pytest.mark.parametrize("model", MODELS, ids=IDS)
 def test_simulated_clicks_follow_the_closed_form(model: Any) -> None:
     n = 200_000
     clicks = model.clicks(np.repeat(PAGE, n, axis=0), np.random.default_rng(5))
