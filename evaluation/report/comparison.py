@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from markupsafe import Markup
 
+from evaluation.offline.tables import beyond_tables
 from evaluation.report import plots
 from evaluation.report.formats import MISSING, clean, estimate, finite, number, p_value, plain
 
@@ -44,6 +46,16 @@ class SegmentTable:
 
 
 @dataclass(frozen=True)
+class BeyondTable:
+    """What the lists of every model are like in one respect."""
+
+    caption: str
+    columns: list[str]
+    rows: list[list[str]]
+    note: str = ""
+
+
+@dataclass(frozen=True)
 class Comparison:
     """What the offline section shows."""
 
@@ -55,6 +67,7 @@ class Comparison:
     differences: list[list[Any]]
     everything: list[list[Any]]
     groups: list[list[Any]]
+    beyond: list[BeyondTable]
     split: Record
     notes: list[str]
 
@@ -102,10 +115,37 @@ def comparison(offline: Record) -> Comparison | None:
         plot=_forest([r for r in differences if r["metric"] == "recall" and _at(r, k)], segments, k),
         differences=[_difference(r) for r in (*differences, *looks)],
         everything=[_full(r) for r in rows],
+        beyond=_beyond(offline, segments) if offline.get("beyond") or offline.get("further") else [],
         groups=[_full(r)[:-1] for r in offline.get("groups") or [] if r["metric"] in HEADLINE],
         split=offline.get("split") or {},
         notes=[clean(n) for n in offline.get("notes") or []],
     )
+
+
+BIASED = "Biased: such values may order models otherwise than ranks among all candidates do. Decide nothing by them."
+
+
+def _beyond(offline: Record, segments: Sequence[str]) -> list[BeyondTable]:
+    """A table a segment and respect; the shares of exposure, a line a group, of all items only."""
+    found = []
+    for segment in segments:
+        for title, head, lines in beyond_tables(offline, segment):
+            names = [_head(name) for name in head]
+            caption = f"{plain(segment).capitalize()} items: {title}, lists of {main_k(offline)}"
+            if head[1] == "due":
+                if segment == "all":
+                    found.append(BeyondTable(caption, names, [[clean(x) or MISSING for x in line] for line in lines]))
+                continue
+            rows = [[f"{clean(a)} · {clean(b)}", *(clean(x) or MISSING for x in rest)] for a, b, *rest in lines]
+            note = BIASED if title.startswith("BIASED") else ""
+            found.append(BeyondTable(caption, ["Model · features", *names[2:]], rows, note))
+    return found
+
+
+def _head(name: str) -> str:
+    """``intra_list_distance@20 (style)`` as people write it; the caption says how long lists are."""
+    text = re.sub(r"@\d+", "", clean(name)).replace("_", " ").replace(" / ", " · ").replace("arp", "ARP")
+    return text if " · " in text else text[:1].upper() + text[1:]
 
 
 def main_k(offline: Record) -> int:

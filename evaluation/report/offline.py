@@ -57,6 +57,12 @@ def _folds(found: Comparison) -> list[Block]:
         table = Table(caption, columns, found.groups, "tttnn", sortable=True)
         told = f"Whom and what the lists over all items serve: {number(len(found.groups))} values of groups"
         blocks.append(Fold(told, [table]))
+    if found.beyond:
+        tables: list[Block] = [
+            Table(t.caption, t.columns, t.rows, "t" + "n" * (len(t.columns) - 1), t.note, sortable=True)
+            for t in found.beyond
+        ]
+        blocks.append(Fold(f"Beyond accuracy, and with chances weighed: lists of {found.k}", tables))
     if found.split:
         pairs = [(clean(plain(k)), value(v)) for k, v in sorted(found.split.items())]
         blocks.append(Fold("How past and future were split", [Pairs(pairs)]))

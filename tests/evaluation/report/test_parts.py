@@ -276,3 +276,40 @@ def test_a_rehearsal_is_no_decision(truth: Any, kicker: str, verdict: str) -> No
     ab = {"decision": {"verdict": "ship"}, "design": {"style_effect": 0.1}, "truth": truth}
     found = decision({"ab": ab})
     assert (found.kicker, found.verdict) == (kicker, verdict)
+
+
+def test_lists_beyond_accuracy_have_their_tables() -> None:
+    key = {
+        "model": "hybrid",
+        "features": "retro",
+        "segment": "all",
+        "n_users": 9,
+        "n_without": 1,
+        "denominator": "users",
+    }
+    invented = study()["offline"]
+    found = comparison(
+        invented
+        | {
+            "beyond": [
+                key | {"metric": "arp", "of": "", "k": 20, "value": 12.5, "low": 11.25, "high": 14.0, "due": None},
+                key | {"metric": "gini", "of": "", "k": 20, "value": 0.75, "low": None, "high": None, "due": None},
+                key | {"metric": "exposure_share", "of": "price: low", "k": 20, "value": 0.5, "low": None, "high": None,
+                       "due": 0.25},
+            ],
+            "further": [
+                key | {"metric": "sampled (BIASED)", "of": "recall, 9 drawn", "k": 20, "value": 0.5, "low": None,
+                       "high": None, "due": None}
+            ],
+        }
+    )  # fmt: skip
+    assert found is not None
+    tables = {table.caption: table for table in found.beyond}
+    reach = tables["All items: reach and popularity, lists of 20"]
+    assert reach.columns == ["Model · features", "Gini", "ARP"]
+    assert reach.rows == [["hybrid · retro", "0.7500", "12.5000 [11.2500, 14.0000]"]]
+    exposure = tables["All items: exposure, lists of 20"]
+    assert (exposure.columns, exposure.rows) == (["Share of exposure", "Due", "hybrid · retro"],
+                                                 [["price: low", "0.2500", "0.5000"]])  # fmt: skip
+    assert tables["All items: BIASED, among sampled items, lists of 20"].note.startswith("Biased")
+    assert comparison(invented).beyond == []  # type: ignore[union-attr]
