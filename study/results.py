@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from evaluation.report.verdict import decision
 from recsys.errors import ArtifactError
 from recsys.files import read_json
 from study.folder import StudyFolder
@@ -28,7 +29,7 @@ def metrics(folder: StudyFolder) -> dict[str, Any]:
 def headline(folder: StudyFolder) -> str:
     """A finished study in a few lines."""
     found = metrics(folder)
-    lines = [_offline_line(found.get("offline") or {}), *_ab_lines(found.get("ab") or {})]
+    lines = [_offline_line(found.get("offline") or {}), *_ab_lines(found)]
     return "\n".join([*(line for line in lines if line), f"report: {folder / 'report.html'}"])
 
 
@@ -52,11 +53,13 @@ def _offline_line(offline: dict[str, Any]) -> str:
     return f"best recall@{k}: " + ", ".join(parts)
 
 
-def _ab_lines(ab: dict[str, Any]) -> list[str]:
-    if not ab:
+def _ab_lines(found: dict[str, Any]) -> list[str]:
+    told = decision(found)
+    if told is None:
         return []
-    decision = ab["decision"]
-    return [f"simulated A/B: {decision['rule']}", *(f"  {reason}" for reason in decision["because"]), ab["assumption"]]
+    kind = "A/B" if found.get("experiment") else "simulated A/B"
+    rule = told.rule[:1].lower() + told.rule[1:]
+    return [line for line in (f"{kind}: {rule}", *(f"  {why}" for why in told.because), told.assumption) if line]
 
 
 def offline_rows(offline: Mapping[str, Any]) -> list[dict[str, Any]]:
