@@ -107,7 +107,9 @@ def _role(found: Sequence[Mapping[Any, Record]], key: Any) -> str:
 
 def _health(both: Sequence[Record], names: Sequence[str]) -> Section:
     found = [{check.name: check for check in checks(metrics)} for metrics in both]
-    rows = [[name, *(_state(side.get(name)) for side in found)] for name in dict.fromkeys([*found[0], *found[1]])]
+    rows: list[list[str | Cell]] = [
+        [name, *(_state(side.get(name)) for side in found)] for name in dict.fromkeys([*found[0], *found[1]])
+    ]
     table = Table("What was checked in either study", ["Check", *names], rows, "tww") if rows else None
     return Section("health", "Health", "Health checks", "", [table or Line("There was nothing to check.", "empty")])
 

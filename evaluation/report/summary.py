@@ -13,6 +13,7 @@ from evaluation.report.formats import clean, estimate, finite, number, part, pla
 from evaluation.report.verdict import verdict_of
 
 Record = Mapping[str, Any]
+UNFINISHED = "This study has not run to its end; the report shows what is there, and `stylerec run` goes on."
 WITHOUT_STYLE = ("none", "metadata")
 
 
@@ -28,7 +29,9 @@ def summary(metrics: Record) -> Summary:
     """Would stylised presentations beat the originals, and for whom?"""
     ab = test_of(metrics)
     withheld = verdict_of(metrics) == "withheld"
+    unfinished = (metrics.get("study") or {}).get("unfinished")
     parts = {
+        "Unfinished": UNFINISHED if unfinished else "",
         "For whom": "" if withheld else _for_whom(ab),
         "Offline": _offline(metrics.get("offline") or {}),
         "Look for photo": _restyled(metrics.get("offline") or {}),

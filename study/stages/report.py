@@ -72,7 +72,8 @@ def write_report(run: Path) -> Path:
     """
     study = Study.open(run)
     if not (study.folder / "metrics.json").is_file():
-        return _render(study, gather(study))
+        found = gather(study)
+        return _render(study, found | {"study": found["study"] | {"unfinished": True}})
     found = metrics(study.folder)
     if beside := _beside(study):
         found |= beside
