@@ -10,6 +10,7 @@ import numpy as np
 from evaluation.experiment.metrics import GOALS, Metric
 from evaluation.experiment.plan import LogConfig, Plan
 from evaluation.response import RESPONSES, ResponseModel
+from evaluation.response.feedback import FeedbackConfig
 from evaluation.response.purchases import AFTER_CLICK, PurchaseConfig
 from evaluation.response.visits import VisitsConfig
 from recsys.errors import ConfigError, unknown_name
@@ -47,6 +48,7 @@ class ABConfig:
         salt: Of the assignment hash.
         visits: How customers change from visit to visit.
         purchases: What follows a click.
+        feedback: How lists are retrained on what was shown.
     """
 
     users: int = 20000
@@ -73,6 +75,7 @@ class ABConfig:
     salt: str = "stylerec"
     visits: VisitsConfig = field(default_factory=VisitsConfig)
     purchases: PurchaseConfig = field(default_factory=PurchaseConfig)
+    feedback: FeedbackConfig = field(default_factory=FeedbackConfig)
 
     def __post_init__(self) -> None:
         for name, low in _AT_LEAST.items():
@@ -83,6 +86,8 @@ class ABConfig:
                 raise ConfigError(f"ab.{name} must be between 0 and 1, both excluded, got {getattr(self, name)}")
         if not np.isfinite(self.style_effect):
             raise ConfigError(f"ab.style_effect must be a finite number, got {self.style_effect}; 0.1 is usual")
+        if not self.feedback.is_off and self.feedback.pool < self.slate:
+            raise ConfigError(f"ab.feedback.pool must be at least ab.slate, {self.slate}, got {self.feedback.pool}")
         self.make_response()
         for name in (*self.goals, *self.guardrails):
             if name not in self.metrics:
@@ -124,7 +129,7 @@ class ABConfig:
             (0.2, False)
         """
         found = {f.name: getattr(self, f.name) for f in fields(self)}
-        for name in ("visits", "purchases"):
+        for name in ("visits", "purchases", "feedback"):
             table = found.pop(name)
             found |= {} if table.is_off else {f"{name}.{key}": value for key, value in asdict(table).items()}
         return {key: value for key, value in found.items() if value is not None and value not in ((), "")}

@@ -136,4 +136,15 @@ def experiment_words(ab: dict[str, Any]) -> str:
         f"{design['recognisability_penalty']:g} per unit of recognisability lost; {design['units']} customers"
     )
     decision = ab["decision"]
-    return "\n".join([assumed, decision["rule"], *(f"  {why}" for why in decision["because"]), ab["assumption"]])
+    because = [*(f"  {why}" for why in decision["because"]), *_feedback_lines(ab.get("feedback"))]
+    return "\n".join([assumed, decision["rule"], *because, ab["assumption"]])
+
+
+def _feedback_lines(feedback: Mapping[str, Any] | None) -> list[str]:
+    if not feedback or feedback["truth"] is None or feedback["test"] is None:
+        return []
+    return [
+        f"lists retrained on what was shown, {len(feedback['rounds'])} rounds: a roll-out gains "
+        f"{feedback['truth']:+.1%} clicks; a test whose arms share one recommender is expected to report "
+        f"{feedback['test']:+.1%}"
+    ]

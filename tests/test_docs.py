@@ -21,6 +21,7 @@ from evaluation.ope.diagnostics import Limits
 from evaluation.ope.estimators import ESTIMATORS
 from evaluation.ope.result import VERDICTS
 from evaluation.ope.slates import SLATE_ESTIMATORS
+from evaluation.response.feedback import FeedbackConfig
 from evaluation.response.purchases import PurchaseConfig
 from evaluation.response.visits import VisitsConfig
 from evaluation.simulate import ABConfig
@@ -46,6 +47,7 @@ TABLES = {
         "[ab]": ABConfig,
         "[ab.visits]": VisitsConfig,
         "[ab.purchases]": PurchaseConfig,
+        "[ab.feedback]": FeedbackConfig,
     },
     "recommend.md": dict(STEPS),
     "looks.md": {

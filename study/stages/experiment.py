@@ -13,6 +13,7 @@ from evaluation.ab_config import ABConfig
 from evaluation.experiment.decision import run_experiment
 from evaluation.response.calibrate import read_calibration
 from evaluation.response.effect import style_log_odds
+from evaluation.response.feedback import simulate_feedback
 from evaluation.simulate import Arm
 from recsys.config import to_mapping
 from recsys.data.catalog import Catalog
@@ -64,7 +65,11 @@ def experiment(study: Study, config: ABConfig, seed: int) -> dict[str, Any]:
         "look": np.asarray(taste.looks, dtype=object)[taste.best],
         "history": np.where(np.diff(data.matrix.indptr) >= 5, "5 items or more", "fewer than 5 items").astype(object),
     }
-    return run_experiment(control, treatment, config, unit_segments=segments, seed=seed)
+    found = run_experiment(control, treatment, config, unit_segments=segments, seed=seed)
+    if config.feedback.is_off:
+        return found
+    pools = make_arms(model, taste, replace(config, slate=config.feedback.pool))
+    return found | {"feedback": simulate_feedback(*pools, config, seed=seed).to_json()}
 
 
 def _calibrated(study: Study, config: ABConfig) -> ABConfig:
