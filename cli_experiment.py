@@ -11,6 +11,7 @@ from terminal import JSON, PATH, example, show, tell, tell_json
 PLAN = """
 \b
 A plan, written before the test:
+  design = "user"                 # | cluster | switchback | interleaving | multi-arm
   users = 40000                   # planned, both arms
   looks = "planned"               # once | any time | planned
   [log]
@@ -36,28 +37,41 @@ A plan, written before the test:
 @click.argument("log")
 @click.option("--plan", "plan_file", type=PATH, required=True, help="TOML: goals, guardrails, looks, columns.")
 @click.option("--out", type=PATH, help="JSON file to write, too.")
+@click.option("--report", type=PATH, help="HTML page to write, too: self-contained.")
 @JSON
-@example("stylerec analyze impressions.parquet --plan plan.toml")
-def analyze(log: str, plan_file: Path, out: Path | None, as_json: bool) -> None:
+@example("stylerec analyze impressions.parquet --plan plan.toml --report test.html")
+def analyze(log: str, plan_file: Path, out: Path | None, report: Path | None, as_json: bool) -> None:
     """Read a real A/B test: health first, then effects, then ship, roll back, keep running or withheld.
+
+    The plan's design says what was randomised: user, cluster, switchback, interleaving, or multi-arm.
 
     LOG is Parquet or CSV (or folder/*.parquet), one row an event or a user; it is summed where it lies.
     Needs the extra `sql`.
     """
     from evaluation.experiment.decision import analyze_log
+    from evaluation.experiment.many_arms import ManyArms, analyze_arms
+    from evaluation.experiment.page import to_document
     from evaluation.experiment.plan import read_plan
-    from evaluation.experiment.words import effect_rows, exploratory_rows, health_rows, verdict_lines
-    from recsys.files import write_json
+    from evaluation.experiment.words import arms_rows, effect_rows, exploratory_rows, health_rows, verdict_lines
+    from evaluation.report import to_html
+    from recsys.files import write_bytes, write_json
 
-    found = analyze_log(log, read_plan(plan_file))
+    plan = read_plan(plan_file)
+    several = plan.design == "multi-arm"
+    found = analyze_arms(log, plan) if several else analyze_log(log, plan, follow=report is not None)
     if out is not None:
         write_json(out, found.to_json())
         tell(f"every figure in {out}")
+    if report is not None:
+        write_bytes(report, to_html(to_document(found, title=f"Test of {Path(log).name}")).encode())
+        tell(f"report in {report}")
     if as_json:
         tell_json(found.to_json())
         return
-    show(effect_rows(found), as_json=False)
-    click.echo("\n" + "\n".join(verdict_lines(found)) + "\n")
+    show(arms_rows(found) if isinstance(found, ManyArms) else effect_rows(found), as_json=False)
+    click.echo("\n" + "\n".join(verdict_lines(found.decision)) + "\n")
+    if isinstance(found, ManyArms):
+        return
     show(health_rows(found), as_json=False)
     for title, rows in exploratory_rows(found).items():
         click.echo(f"\n{title} (exploratory, not adjusted)")

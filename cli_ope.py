@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from terminal import JSON, PATH, example, show, tell_json
+from terminal import JSON, PATH, example, show, tell, tell_json
 
 
 @click.command()
@@ -32,6 +32,7 @@ from terminal import JSON, PATH, example, show, tell_json
 @click.option("--decides", default="", help="The estimator that the verdict reads; default the doubly robust one.")
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Of everything random.")
 @click.option("--out", type=PATH, help="Folder for ope.json, ope.md and ope.svg.")
+@click.option("--report", type=PATH, help="HTML page to write, too: self-contained.")
 @JSON
 @example("stylerec ope log.csv --policy plan.csv --action presentation --context user_id --out judged/")
 def ope(
@@ -40,6 +41,7 @@ def ope(
     decides: str,
     seed: int,
     out: Path | None,
+    report: Path | None,
     as_json: bool,
     **named: Any,
 ) -> None:
@@ -47,14 +49,20 @@ def ope(
 
     The verdict is withheld where the log cannot tell.
     """
+    from evaluation.ope.document import to_document
     from evaluation.ope.page import diagnostic_rows, estimate_rows
     from evaluation.ope.reading import LogColumns
     from evaluation.ope.result import OPEConfig
+    from evaluation.report import to_html
+    from recsys.files import write_bytes
     from study.off_policy import PolicySource, judge
 
     columns = LogColumns(**{name: named.pop(name) for name in LogColumns.__dataclass_fields__})
     config = OPEConfig(estimators, decides, seed=seed)
     found = judge(log, PolicySource(**named), columns, config, out=out)
+    if report is not None:
+        write_bytes(report, to_html(to_document(found)).encode())
+        tell(f"report in {report}")
     if as_json:
         tell_json(found.to_json())
         return

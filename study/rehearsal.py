@@ -14,6 +14,7 @@ from scipy.stats import binomtest, t
 
 from evaluation.experiment.analyze import Result, analyze
 from evaluation.experiment.plan import Plan
+from evaluation.experiment.sequence import sequence
 from evaluation.simulate import ABConfig, Arm, simulate
 from recsys.config import to_mapping
 from recsys.files import write_json
@@ -25,8 +26,6 @@ from study.stages.experiment import chosen_model, make_arms
 from study.taste import look_taste
 
 Floats = npt.NDArray[np.float64]
-LOOKS, FEWEST = 20, 50
-"""At how many sizes the test is looked at, and from how many users on."""
 REPEATS, TIMES = 60, (0.0, 0.5, 1.0, 1.5)
 """Tests a row, and the assumed effect in multiples of the study's."""
 CUSTOMERS = 4_000_000
@@ -57,19 +56,6 @@ def rehearsals(study: Study) -> dict[str, Any]:
     curve = [] if error is None or not furthest else power_curve(error, 1.1 * furthest, plan.alpha)
     about = {"metric": goal, "n": n, "users": config.users, "rows": rows, "curve": curve}
     return {"sequence": {"metric": goal, "rows": sequence(users, plan)}, "repeats": about}
-
-
-def sequence(users: pd.DataFrame, plan: Plan) -> list[dict[str, Any]]:
-    """The goal's effect at up to `LOOKS` sizes, users in the table's order: at every look, and for a single one."""
-    sizes = np.unique(np.linspace(max(FEWEST, len(users) / LOOKS), len(users), LOOKS).astype(int))
-    rows = []
-    for n in (int(size) for size in sizes if size <= len(users)):
-        found = _goal(users.iloc[:n], plan)
-        if found is not None and found.anytime.low is not None:
-            e = found.estimate
-            row = {"n": n, "relative": e.relative, "low": found.anytime.low, "high": found.anytime.high}
-            rows.append(row | {"once_low": e.relative_low, "once_high": e.relative_high})
-    return rows
 
 
 def repeat(control: Arm, treatment: Arm, config: ABConfig, n: int, *, seed: int) -> dict[str, Any]:

@@ -89,6 +89,7 @@ class Analysis:
         tastes: taste, per_sd, low, high, p_value: how the first goal's effect grows with a number; exploratory.
         halves: The first goal's effect in the test's first and second half, and whether they differ; exploratory.
         days: day, n, relative, low, high of the first goal; exploratory.
+        sequence: What `evaluation.experiment.sequence.sequence` says of the first goal, where it was asked.
     """
 
     results: tuple[Result, ...]
@@ -101,6 +102,7 @@ class Analysis:
     tastes: tuple[dict[str, Any], ...] = ()
     halves: dict[str, Any] | None = None
     days: tuple[dict[str, Any], ...] = ()
+    sequence: tuple[dict[str, Any], ...] = ()
 
     def deciding(self, role: Role) -> tuple[Result, ...]:
         """The rows that the decision reads as goals or guardrails."""
@@ -113,9 +115,15 @@ class Analysis:
             "tastes": [dict(row) for row in self.tastes],
             "halves": self.halves,
             "days": [dict(row) for row in self.days],
+            "sequence": self._sequence(),
             "problems": list(self.problems),
             "checks": [asdict(check) for check in self.checks],
         }
+
+    def _sequence(self) -> dict[str, Any]:
+        """Empty where it was not asked for."""
+        goal = next((r.metric for r in self.results if r.role == "goal"), None)
+        return {"metric": goal, "rows": [dict(row) for row in self.sequence]} if self.sequence else {}
 
 
 def analyze(users: pd.DataFrame, plan: Plan, *, problems: tuple[str, ...] = ()) -> Analysis:

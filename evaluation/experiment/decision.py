@@ -18,6 +18,7 @@ from evaluation.experiment.looking import came
 from evaluation.experiment.metrics import Metric
 from evaluation.experiment.plan import Plan
 from evaluation.experiment.reading import read_log
+from evaluation.experiment.sequence import sequence
 from evaluation.simulate import Arm, simulate
 from recsys.errors import ConfigError, DataError
 
@@ -150,7 +151,7 @@ def _sentence(result: Result, plan: Plan) -> str:
     reading = result.reading
     interval = f"{_level(plan)} interval [{reading.low:+.1%}, {reading.high:+.1%}]"
     p = f"p = {reading.p_value:.2g}"
-    if result.adjusted_p_value is not None and len(plan.goals) > 1:
+    if result.adjusted_p_value is not None and (len(plan.goals) > 1 or result.adjusted_p_value != reading.p_value):
         p += f", adjusted {result.adjusted_p_value:.2g}"
     kind = " (guardrail)" if result.role == "guardrail" else ""
     return f"{_words(result.metric)}{kind} {result.estimate.relative:+.1%}, {interval}, {p} ({result.method})"
@@ -247,8 +248,10 @@ def read_experiment(users: pd.DataFrame, plan: Plan, *, arms: tuple[str, str] = 
     return _experiment(analyze(users, plan), plan, arms)
 
 
-def analyze_log(source: str | Path | pd.DataFrame, plan: Plan) -> Experiment:
+def analyze_log(source: str | Path | pd.DataFrame, plan: Plan, *, follow: bool = False) -> Experiment:
     """A real test's log, of rows or of users, in a file or a data frame, to its verdict; see `read_log`.
+
+    With ``follow`` the effect is also worked out at growing sizes, where the log has a column of time: see `sequence`.
 
     Example:
         >>> from evaluation.experiment.metrics import Metric
@@ -264,7 +267,8 @@ def analyze_log(source: str | Path | pd.DataFrame, plan: Plan) -> Experiment:
     log = read_log(source, plan)
     analysis = analyze(log.users, plan, problems=log.problems)
     days = () if log.days is None else tuple(by_day(log.days, plan.alpha))
-    return _experiment(replace(analysis, days=days), plan, arms)
+    rows = sequence(log.users.sort_values("first", kind="stable"), plan) if follow and "first" in log.users else []
+    return _experiment(replace(analysis, days=days, sequence=tuple(rows)), plan, arms)
 
 
 def _experiment(analysis: Analysis, plan: Plan, arms: tuple[str, str]) -> Experiment:
@@ -272,6 +276,8 @@ def _experiment(analysis: Analysis, plan: Plan, arms: tuple[str, str]) -> Experi
     settings = {name: getattr(plan, name) for name in names if getattr(plan, name) is not None}
     settings |= {"spending": plan.spending, "shares": plan.shares} if plan.looks == "planned" else {}
     settings |= {"goals": tuple(plan.goals), "guardrails": tuple(plan.guardrails)}
+    settings |= {"margins": {name: metric.margin for name, metric in plan.guardrails.items()}}
+    settings |= {"better": {name: metric.better for name, metric in plan.metrics.items()}}
     units = came(*analysis.counts, plan)
     return Experiment(_design(settings, arms, analysis, units), analysis, decide(analysis, plan))
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 from scipy.optimize import brentq
-from scipy.special import chdtri, ndtr
+from scipy.special import chdtri, ndtr, stdtr
 
 from recsys.errors import ConfigError
 
@@ -37,7 +37,9 @@ def dunnett_p_values(t: npt.ArrayLike, sizes: npt.ArrayLike, df: float) -> Float
     observed, loading = np.abs(np.asarray(t, np.float64)), _loadings(sizes)
     if observed.shape != loading.shape:
         raise ConfigError(f"one size of control and one of each treatment are needed, got {len(loading)} + 1")
-    return np.asarray([min(max(1 - _below(c, loading, df), 0.0), 1.0) for c in observed])
+    alone = 2 * stdtr(df, -observed)  # never more than the adjusted one, which loses its digits below 1e-12
+    together = np.asarray([1 - _below(float(c), loading, df) for c in observed])
+    return np.asarray(np.clip(together, alone, 1.0))
 
 
 def dunnett_reach(sizes: npt.ArrayLike, df: float, *, alpha: float = 0.05) -> float:

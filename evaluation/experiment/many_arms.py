@@ -147,7 +147,7 @@ def _concluded(arms: dict[str, Experiment], plan: Plan) -> ManyArms:
         verdict = "ship"
     elif set(verdicts.values()) == {"roll back"}:
         verdict = "roll back"
-    told = [f"{label}: {arm.decision.verdict}; {why}" for label, arm in arms.items() for why in arm.decision.because]
+    told = [f"{label}: {arm.decision.verdict}; {'; '.join(arm.decision.because[:1])}" for label, arm in arms.items()]
     because = ([f"{ships} gains most"] if ships is not None else []) + told
     pair = next(iter(arms.values())).decision.rule
     m = len(arms) * len(plan.goals)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from evaluation.experiment.decision import Experiment
+from evaluation.experiment.decision import Decision, Experiment
+from evaluation.experiment.many_arms import ManyArms
 
 
 def effect_rows(found: Experiment) -> list[dict[str, Any]]:
@@ -36,9 +37,18 @@ def health_rows(found: Experiment) -> list[dict[str, Any]]:
     return [{"check": c.name, "p_value": c.p_value, "problem": c.problem or "none"} for c in found.analysis.checks]
 
 
-def verdict_lines(found: Experiment) -> list[str]:
+def arms_rows(found: ManyArms) -> list[dict[str, Any]]:
+    """`effect_rows` of every treatment; the interval and p are those that are adjusted for their number."""
+    rows = []
+    for label, arm in found.arms.items():
+        for row, r in zip(effect_rows(arm), arm.analysis.results, strict=True):
+            told = {"low": r.reading.low, "high": r.reading.high, "adjusted_p": r.adjusted_p_value}
+            rows.append({"arm": label} | row | told)
+    return rows
+
+
+def verdict_lines(decision: Decision) -> list[str]:
     """The verdict, its rule, and the figures it read."""
-    decision = found.decision
     return [f"verdict: {decision.verdict}", f"rule: {decision.rule}", *(f"  {why}" for why in decision.because)]
 
 
