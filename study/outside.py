@@ -18,7 +18,7 @@ from study.comparing import compare
 from study.learning import dataset_of, split_of
 from study.run import Study
 from study.stages.fit import offline_name
-from study.stages.offline import offline_json, offline_keys
+from study.stages.offline import checks, offline_json, offline_keys
 
 FOLDER, FEATURES = "outside", "outside"
 
@@ -81,7 +81,7 @@ def compare_outside(
         key: load_model(study.folder / "offline" / offline_name(key.model, key.features)) for key in keys
     }
     result = compare(study, models | tables, parts, data)
-    found = offline_json(study, result, keys)
+    found = offline_json(study, result, keys) | checks(study, result, parts, data, keys)
     found["read"] = {str(key): dict(ranker.about) for key, ranker in tables.items()}
     write_json(study.folder / f"{FOLDER}.json", found)
     write_tables(found, study.folder / FOLDER)

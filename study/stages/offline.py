@@ -9,7 +9,9 @@ from evaluation.offline.result import OfflineResult
 from evaluation.offline.tables import write_tables
 from evaluation.offline.values import ModelKey
 from evaluation.split_checks import fit_leaks, fit_notes
+from evaluation.splits import Split
 from recsys.config import to_mapping
+from recsys.data.dataset import Dataset
 from recsys.data.recommendations import ORIGINAL
 from recsys.files import write_json
 from recsys.models.artifacts import load_model
@@ -32,11 +34,7 @@ def _offline(study: Study) -> Work:
     keys = offline_keys(study)
     fitted = {key: load_model(study.folder / "offline" / offline_name(key.model, key.features)) for key in keys}
     result = compare(study, fitted, parts, data)
-    pool, pool_notes = pool_findings(study, parts, data)
-    found = offline_json(study, result, keys)
-    found["split"] = {k: v for k, v in parts.about.items() if k != "warnings"} | {"candidates": pool}
-    found["leakage"] = fit_leaks(fits(study, keys), ~data.is_warm, parts.about["train_last"])
-    found["notes"] += [*pool_notes, *parts.about["warnings"], *fit_notes(found["leakage"])]
+    found = offline_json(study, result, keys) | checks(study, result, parts, data, keys)
     write_json(path, found)
     write_tables(found, study.folder / TABLES)
     return Work(int(parts.test.frame["user_id"].nunique()), "users")
@@ -46,6 +44,19 @@ def offline_keys(study: Study) -> list[ModelKey]:
     """What is fitted for the comparison, by model, least features first."""
     models = study.config.make_models()
     return [ModelKey(name, features) for name, model in models.items() for features in feature_sets(study, model)]
+
+
+def checks(
+    study: Study, result: OfflineResult, parts: Split, data: Dataset, keys: Sequence[ModelKey]
+) -> dict[str, Any]:
+    """How past and future were split, what could have given the answer away, and all notes."""
+    pool, pool_notes = pool_findings(study, parts, data)
+    leakage = fit_leaks(fits(study, keys), ~data.is_warm, parts.about["train_last"])
+    return {
+        "split": {k: v for k, v in parts.about.items() if k != "warnings"} | {"candidates": pool},
+        "leakage": leakage,
+        "notes": [*result.notes(), *pool_notes, *parts.about["warnings"], *fit_notes(leakage)],
+    }
 
 
 def offline_json(study: Study, result: OfflineResult, keys: Sequence[ModelKey]) -> dict[str, Any]:
