@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
 from style.base import Images
+from style.faint import recover, structure
 from style.lab import Floats, rgb_to_lab
 from style.raster import box_mean, grow, local_maximum, shrink, steepness
 from style.silhouette import frame_of, silhouette
 from style.studio import Bools, Grid, Place, Studio, grid_of, studio_of, surface
 
-OPEN = 0.75
-"""Least share of a neighbourhood that must be free of the product to be judged: beside it the mean is one-sided."""
 SMALLEST = 16
 """Photos with a shorter side have no mask worth trusting."""
 
@@ -110,14 +109,15 @@ def _cut_one(image: npt.NDArray[np.uint8], refine: Refine | None = None) -> tupl
     lab = rgb_to_lab(image)
     studio = studio_of(lab, steepness(lab[0], grid.unit), grid)
     product, claimed, place = silhouette(studio, grid.unit)
+    product = recover(product, claimed, studio, grid)
     if refine is not None:
         product = refine(image, product, grid)
-        claimed, place = claimed | product, frame_of(claimed | product, grid.unit)
+    claimed, place = claimed | product, frame_of(claimed | product, grid.unit)
     behind = surface(rgb, ~product & (studio.difference < 2 * studio.plain), grid)
     alpha = np.zeros(image.shape[:2], np.float32)
     here = (slice(None), *place)
     alpha[place], behind[here] = _soft_edge(rgb[here], product[place], behind[here], grid.unit)
-    return alpha, min(doubts(studio, product, claimed, place, grid).values()), behind
+    return alpha, confidence_of(doubts(studio, product, claimed, place, grid)), behind
 
 
 def _soft_edge(rgb: Floats, product: Bools, background: Floats, unit: int) -> tuple[Floats, Floats]:
@@ -143,19 +143,31 @@ def _local_mean(rgb: Floats, where: Bools, radius: int) -> tuple[Floats, Bools]:
     return mean, weight > 0.5 / (2 * radius + 1) ** 2
 
 
+def confidence_of(found: Mapping[str, float]) -> float:
+    """How far a mask can be trusted, 0..1: small doubts add up.
+
+    On composites with known masks the sum refuses more bad masks than the largest doubt, at as many accepted.
+
+    Example:
+        >>> confidence_of({"weak outline": 0.9, "frame cuts": 0.75, "area": 1.0})
+        0.65
+    """
+    return max(0.0, 1 - sum(1 - value for value in found.values()))
+
+
 def doubts(studio: Studio, product: Bools, claimed: Bools, place: Place, grid: Grid) -> dict[str, float]:
     """Each reason to doubt a mask, as a confidence in 0..1: 1 when all is well, 0.5 at the limit."""
     size = max(float(product.sum()), 1.0)
     area = float(product.mean())
     touches = float((product & grid.ring).sum() / grid.ring.sum())
-    structure = _structure(studio, ~grow(claimed, 3 * grid.unit), grid.unit) / size
+    outside = float(structure(studio, ~grow(claimed, 3 * grid.unit), grid.unit).sum()) / size
     # In a burnt-out studio white cloth and background are one colour: cloth may be lost, or holes left.
     alike = float((studio.mean[product] < 1.5 * studio.calm).sum()) / size
     return {
         "border not even": _ramp(studio.even, 0.35, 0.85),
         "area": min(_ramp(area, 0.0, 0.02), _ramp(1 - area, 0.03, 0.25)),
         **_outline_doubts(studio.crop(place), product[place], grid.unit),
-        "structure outside": _ramp(1 - structure, 0.97 if studio.burnt_out else 0.94, 1.0),
+        "structure outside": _ramp(1 - outside, 0.97 if studio.burnt_out else 0.94, 1.0),
         "studio inside": _ramp(1 - alike, 0.92 if studio.burnt_out else 0.86, 1.0),
         "frame cuts": _ramp(1 - touches, 0.4, 0.9),
     }
@@ -177,15 +189,6 @@ def _outline_doubts(studio: Studio, product: Bools, unit: int) -> dict[str, floa
         "ragged outline": _ramp(1 - ragged, 0.68, 0.96),
         "cloth between": _ramp(1 - between, 0.6, 1.0),
     }
-
-
-def _structure(studio: Studio, beyond: Bools, unit: int) -> float:
-    """Pixels beyond the product that stand out from their surroundings there: seams and hems, not soft shadows."""
-    planes = np.stack([studio.darker * beyond, beyond.astype(np.float32)])
-    near, share = box_mean(planes, unit), box_mean(planes, 4 * unit)
-    fine = np.abs(near[0] / np.maximum(near[1], 0.05) - share[0] / np.maximum(share[1], 0.05))
-    slope = 0.15 * box_mean(planes[0], 2 * unit)  # a shadow's own slope is no structure
-    return float((beyond & (share[1] > OPEN) & (fine > 0.7 + 0.25 * studio.noise + slope)).sum())
 
 
 def _ramp(value: float, low: float, high: float) -> float:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import numpy as np
 from scipy import ndimage
 
+from style.faint import burnt_windows
 from style.raster import grow, local_maximum, shrink
 from style.studio import Bools, Place, Studio
 
@@ -90,8 +91,8 @@ def _large(mask: Bools, least: float) -> Bools:
 
 def _windows(plain: Bools, product: Bools, studio: Studio, unit: int) -> Bools:
     """Enclosed pieces of background: through a handle, between arm and body; only when they match it closely."""
-    if studio.burnt_out:  # a white print looks just like the studio
-        return np.zeros_like(plain)
+    if studio.burnt_out:  # a white print looks nearly like the studio
+        return burnt_windows(product, plain, studio, unit)
     close = plain & product & (studio.difference < max(1.3, 2.2 * studio.noise))
     sure = shrink(close, unit)
     if not sure.any():

@@ -66,7 +66,7 @@ class BackgroundOnly:
 
     mask: str = "studio"
     feather: float = 0.0
-    min_mask: float = 0.75
+    min_mask: float = 0.7
 
     def __post_init__(self) -> None:
         _check_feather("background_only", self.feather)
@@ -91,7 +91,7 @@ class ProductOnly:
     """
 
     mask: str = "studio"
-    min_mask: float = 0.75
+    min_mask: float = 0.7
 
     def __post_init__(self) -> None:
         mask_source(self.mask)
