@@ -34,9 +34,9 @@ NOTES = (
     "advantage over it is understated rather than overstated; a disadvantage may look larger than it is.",
 )
 BEYOND_NOTE = (
-    "Beyond accuracy, of the lists of the same users: higher is not better as such, a random list is novel and diverse. "
-    "Intervals as above; of what is counted over all lists together there is none. Distances are taken in one space for "
-    "all models, the original photos' and the category's; the due of a group is its share of the candidates."
+    "Beyond accuracy, of the lists of the same users: higher is not better as such, a random list is novel and "
+    "diverse. Intervals as above; of what is counted over all lists together there is none. Distances are taken in one "
+    "space for all models, the original photos' and the category's; the due of a group is its share of the candidates."
 )
 DEBIASED_NOTE = (
     "Debiased values weigh each choice by one over its chance to be in the log. Where that chance was not logged it is "
