@@ -150,8 +150,8 @@ def _head(name: str) -> str:
 
 def main_k(offline: Record) -> int:
     """The longest list compared; plots and the first tables speak of it."""
-    known = [r["k"] for r in offline.get("rows") or [] if r.get("k") is not None]
-    return max([*(offline.get("ks") or []), *known], default=0)
+    known = [*(offline.get("ks") or []), *(r.get("k") for r in offline.get("rows") or [])]
+    return max((k for k in known if finite(k) is not None), default=0)
 
 
 def _at(row: Record, k: int) -> bool:

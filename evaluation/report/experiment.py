@@ -14,6 +14,8 @@ from evaluation.report.verdict import assumption
 
 Record = Mapping[str, Any]
 
+MOST = 40
+"""Lines of a plot; the table below it has them all."""
 NO_TEST = "This study has no A/B test."
 SIDES = (("dot up", "wholly above 0"), ("dot down", "wholly below 0"), ("dot flat", "includes 0"))
 TRUTH = ("diamond", "true effect in the simulation")
@@ -135,6 +137,8 @@ def segments(ab: Record) -> Section:
     blocks: list[Block] = []
     if plot := _segments_forest(rows):
         blocks.append(Figure("Relative effect by segment of the users", plot, _told_segments(rows), SIDES))
+        if len(rows) > MOST:
+            blocks.append(Line(_told_segments(rows)))
     if rows:
         cells = [[plain(s.get("segment")), plain(s.get("level")), number(s.get("n")), relative(s)] for s in rows]
         blocks.append(Table("Segments in numbers", ["Segment", "Level", "Users", "Relative effect"], cells, "ttnn"))
@@ -257,11 +261,15 @@ def _segment_lines(segments: Sequence[Record]) -> Iterator[plots.Row]:
 def _told_segments(segments: Sequence[Record]) -> str:
     sides = [line.role for line in _segment_lines(segments)]
     up, down = sides.count("up"), sides.count("down")
-    return f"{len(sides)} segments: {up} wholly above 0, {down} wholly below 0; the table below holds the numbers."
+    first = f", the first {MOST} of them drawn" if len(sides) > MOST else ""
+    return (
+        f"{len(sides)} segments{first}: {up} wholly above 0, {down} wholly below 0; the table below holds the numbers."
+    )
 
 
 def _percent_forest(name: str, lines: Sequence[plots.Row], about: str) -> tuple[Markup, str]:
     if not lines:
         return Markup(""), ""
+    lines = lines[:MOST]
     told = f"{about}: {'; '.join(f'{line.label} {line.text}' for line in lines[:12])}."
     return plots.forest(name, lines, tick=lambda x: percent(x, sign=True), about=told), told

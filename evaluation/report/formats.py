@@ -78,6 +78,8 @@ def percent(share: Any, *, sign: bool = False) -> str:
     if x is None:
         return MISSING
     x = 100 * x + 0.0  # no minus before 0
+    if abs(x) >= 1e7:  # no effect that anybody can read
+        return _minus(f"{x:{'+' if sign else ''}.3g}%")
     decimals = 0 if x == 0 else min(6, max(0, 2 - math.floor(math.log10(abs(x)))))
     text = f"{x:{'+' if sign and x else ''}.{decimals}f}"
     return _minus(text.rstrip("0").rstrip(".") if "." in text else text) + "%"
@@ -166,6 +168,8 @@ def _decimals(low: float, high: float) -> int:
 def _fixed(x: float, low: float, high: float, as_percent: bool) -> str:
     if as_percent:
         x, low, high = 100 * x, 100 * low, 100 * high
+    if abs(x) >= 1e12:
+        return _minus(f"{x:.3g}") + ("%" if as_percent else "")
     decimals = max(_decimals(low, high), 1 if as_percent else 0)
     text = f"{x:,.{decimals}f}"
     if float(text.replace(",", "")) == 0:
@@ -217,7 +221,7 @@ def value(thing: Any) -> str:
         return ", ".join(value(x) for x in thing) or MISSING
     if isinstance(thing, dict):
         return ", ".join(f"{plain(k)} {value(v)}" for k, v in thing.items()) or MISSING
-    return number(thing) if finite(thing) is not None else clean(thing)
+    return clean(thing) if isinstance(thing, str) or not hasattr(thing, "__float__") else number(thing)
 
 
 def _minus(text: str) -> str:

@@ -75,7 +75,7 @@ def _guard(looks: Sequence[Record]) -> Table:
 
 def _look(look: Record) -> list[str | Cell]:
     scores: Record = look.get("scores") or {}
-    reasons = sorted((look.get("reasons") or {}).items(), key=lambda pair: -pair[1])
+    reasons = sorted((look.get("reasons") or {}).items(), key=lambda pair: -(finite(pair[1]) or 0))
     told = "; ".join(f"{in_words(reason)} ({number(count)})" for reason, count in reasons) or "none rejected"
     accepted, made = look.get("accepted"), look.get("made")
     counts = [plain(look.get("look")), number(made), number(accepted), part(accepted, made)]

@@ -10,7 +10,7 @@ from evaluation.report.checks import test_of
 from evaluation.report.comparison import main_k, model_name
 from evaluation.report.experiment import goal
 from evaluation.report.formats import clean, estimate, finite, number, part, plain
-from evaluation.report.verdict import verdict_of
+from evaluation.report.verdict import VERDICTS, verdict_of
 
 Record = Mapping[str, Any]
 UNFINISHED = "This study has not run to its end; the report shows what is there, and `stylerec run` goes on."
@@ -28,36 +28,58 @@ class Summary:
 def summary(metrics: Record) -> Summary:
     """Would stylised presentations beat the originals, and for whom?"""
     ab = test_of(metrics)
-    withheld = verdict_of(metrics) == "withheld"
+    verdict = verdict_of(metrics)
     unfinished = (metrics.get("study") or {}).get("unfinished")
     parts = {
         "Unfinished": UNFINISHED if unfinished else "",
-        "For whom": "" if withheld else _for_whom(ab),
+        "For whom": "" if verdict == "withheld" else _for_whom(ab),
         "Offline": _offline(metrics.get("offline") or {}),
         "Look for photo": _restyled(metrics.get("offline") or {}),
         "Pictures": _looks(metrics.get("looks") or []),
     }
-    return Summary(_headline(ab, withheld), [(name, text) for name, text in parts.items() if text])
+    return Summary(_headline(ab, verdict), [(name, text) for name, text in parts.items() if text])
 
 
-def _headline(ab: Record, withheld: bool) -> str:
-    result = goal(ab)
-    if result is None and not ab:
+def _headline(ab: Record, verdict: str) -> str:
+    """The answer follows the verdict; the effect on the goal is told beside it."""
+    if not ab:
         return "This study has no A/B test, so it cannot say whether stylised presentations beat the originals."
-    where = ""
-    if ab.get("truth"):
-        assumed = finite((ab.get("design") or {}).get("style_effect"))
-        told = "" if assumed is None else f" who are assumed to have a style effect of {assumed:+g}".replace("-", "−")
-        where = f", in a rehearsal on simulated customers{told}"
-    if result is None or withheld:
+    result, where = goal(ab), _where(ab)
+    if verdict == "withheld":
         about = "" if result is None else f", so the effect on {plain(result.get('metric'))} must not be read"
         return f"No answer{where}: a check failed{about}."
-    metric, chance = plain(result.get("metric")), _chance(result, (ab.get("design") or {}).get("alpha"))
-    if (x := finite(result.get("low"))) is not None and x > 0:
-        return f"Yes{where}: stylised presentations raised {metric} by {chance}."
-    if (x := finite(result.get("high"))) is not None and x < 0:
-        return f"No{where}: stylised presentations lowered {metric} by {chance}."
-    return f"Not shown{where}: {metric} changed by {chance}, which may be chance."
+    if result is None or (finite(result.get("relative")) is None and finite(result.get("absolute")) is None):
+        return f"No answer{where}: no effect on a goal could be read."
+    low, high = finite(result.get("low")), finite(result.get("high"))
+    side = "raised" if low is not None and low > 0 else "lowered" if high is not None and high < 0 else "changed"
+    effect = f"{side} {plain(result.get('metric'))} by {_chance(result, (ab.get('design') or {}).get('alpha'))}"
+    if side == "changed":
+        effect = f"{effect}, which may be chance"
+    answer, because = ANSWERS.get((verdict, side)) or ANSWERS[verdict if verdict in VERDICTS else side, ""]
+    return f"{answer}{where}: stylised presentations {effect}{because}."
+
+
+ANSWERS = {
+    ("ship", ""): ("Yes", ""),
+    ("roll back", ""): ("No", ""),
+    ("roll back", "raised"): ("No", ", but what must not get worse did"),
+    ("roll back", "changed"): ("No", ", and what must not get worse did"),
+    ("keep running", ""): ("Not shown", ""),
+    ("keep running", "raised"): ("Not yet", ", but the test does not decide yet"),
+    ("keep running", "lowered"): ("Not yet", ", but the test does not decide yet"),
+    ("raised", ""): ("Yes", ""),
+    ("lowered", ""): ("No", ""),
+    ("changed", ""): ("Not shown", ""),
+}
+"""(verdict, what happened to the goal) → the first word, and what else is told; with no verdict, by the goal alone."""
+
+
+def _where(ab: Record) -> str:
+    if not ab.get("truth"):
+        return ""
+    assumed = finite((ab.get("design") or {}).get("style_effect"))
+    told = "" if assumed is None else f" who are assumed to have a style effect of {assumed:+g}".replace("-", "−")
+    return f", in a rehearsal on simulated customers{told}"
 
 
 def _chance(result: Record, alpha: Any) -> str:

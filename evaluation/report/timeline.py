@@ -50,7 +50,7 @@ def _sequence(sequence: Record) -> list[Block]:
         y_tick=lambda y: percent(y, sign=True),
         x_label="users so far",
         about=f"Relative effect on {metric} as users came. {told}",
-        y_limits=(-limit, limit),
+        y_limits=(-limit, limit) if limit else None,
     )
     key = [("band up", "95% confidence sequence: holds at every look"), ("dash", "95% interval for a single look")]
     cells = [[number(r["n"]), _percent(r), _percent(r, "once_")] for r in rows]

@@ -2,16 +2,18 @@
 
 import base64
 import io
+import json
 import re
 from typing import Any
 
 import numpy as np
 import pytest
-from invented_study import study
+from invented_study import lean, study
 from PIL import Image
 
+from evaluation.report import document, to_html, to_markdown
 from evaluation.report.comparison import comparison
-from evaluation.report.experiment import guardrails, results
+from evaluation.report.experiment import guardrails, results, segments
 from evaluation.report.formats import estimate, finite, number
 from evaluation.report.plots import Row, bars, forest
 from evaluation.report.summary import summary
@@ -84,12 +86,26 @@ def test_an_error_of_the_source_is_raised() -> None:
         thumbnails([("a", "x")], broken)
 
 
-@pytest.mark.parametrize(("low", "high", "word"), [(0.1, 0.2, "Yes"), (-0.2, -0.1, "No"), (-0.1, 0.1, "Not shown")])
-def test_the_answer_follows_the_interval(low: float, high: float, word: str) -> None:
+@pytest.mark.parametrize(
+    ("verdict", "low", "high", "starts", "ends"),
+    [
+        ("ship", 0.1, 0.2, "Yes, in a rehearsal", ")."),
+        ("roll back", -0.2, -0.1, "No, in", ")."),
+        ("roll back", 0.1, 0.2, "No, in", ", but what must not get worse did."),  # the goal rose, a guardrail broke
+        ("keep running", -0.1, 0.1, "Not shown, in", "which may be chance."),
+        ("keep running", 0.1, 0.2, "Not yet, in", "but the test does not decide yet."),  # an early look
+        ("withheld", 0.1, 0.2, "No answer, in", "must not be read."),
+        ("", 0.1, 0.2, "Yes, in", ")."),  # no verdict was given: the interval alone
+    ],
+)
+def test_the_answer_follows_the_verdict(verdict: str, low: float, high: float, starts: str, ends: str) -> None:
     metrics = study(1)
+    metrics["ab"]["decision"]["verdict"] = verdict
     for row in metrics["ab"]["results"]:
         row.update(low=low, high=high)
-    assert summary(metrics).headline.startswith(f"{word}, in a rehearsal")
+    told = summary(metrics).headline
+    assert told.startswith(starts)
+    assert told.endswith(ends)
 
 
 def test_a_failed_check_withholds_the_answer() -> None:
@@ -222,6 +238,34 @@ def test_a_real_test_decides_over_the_rehearsal() -> None:
     real = {key: value for key, value in metrics["ab"].items() if key not in ("truth", "assumption")}
     metrics["experiment"] = real | {"decision": {"verdict": "roll back", "rule": "r", "because": []}}
     assert (decision(metrics).kicker, decision(metrics).verdict) == ("Decision", "Roll back")
+
+
+def numbers_as(thing: Any, x: Any) -> Any:
+    if isinstance(thing, dict):
+        return {key: numbers_as(value, x) for key, value in thing.items()}
+    if isinstance(thing, list):
+        return [numbers_as(value, x) for value in thing]
+    return x if isinstance(thing, int | float) and not isinstance(thing, bool) else thing
+
+
+@pytest.mark.parametrize("x", [float("nan"), float("inf"), None, 0, -1, 1e300, 1e-300], ids=str)
+def test_whatever_the_numbers_are_the_report_is_written(x: Any) -> None:
+    metrics = numbers_as(lean(2), x)
+    metrics["study"] = lean(1)["study"]  # seed and configuration are shown as they are
+    told = document(metrics, lambda item, look: None)
+    words = to_markdown(told).replace("|", " ").split()
+    assert not {"nan", "inf", "None", "NaN"} & set(words)
+    json.dumps(told.to_json(), allow_nan=False)  # raises on what is no number
+    assert len(to_html(told)) < 400_000
+
+
+def test_a_plot_of_many_segments_shows_the_first_and_says_so() -> None:
+    ab = study(1)["ab"]
+    ab["segments"] = [ab["segments"][0] | {"level": f"level {i}"} for i in range(300)]
+    figure, line, table = segments(ab).blocks
+    assert len(table.rows) == 300
+    assert figure.plot.count(">level ") == 2 * 40
+    assert line.text.startswith("300 segments, the first 40 of them drawn")
 
 
 @pytest.mark.parametrize("x", [0, 1, -1, 123456, 0.5, 1.005, -0.000123456, 99999.5, 1e-9, 3.14159])
