@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from pathlib import Path
 
 import click
@@ -25,6 +26,7 @@ TOKEN = "STYLEREC_TOKEN"
 @click.option("--experiment", default="", help="Name of the running test: its salt. Default: no test.")
 @click.option("--allocation", type=float, default=0.5, show_default=True, help="Share of treatment.")
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Of the policy's draws.")
+@click.option("--check", is_flag=True, help="Load everything, say what would be served, and end.")
 @example("stylerec serve runs/spring --policy thompson --experiment spring")
 def serve(
     run: Path,
@@ -38,6 +40,7 @@ def serve(
     experiment: str,
     allocation: float,
     seed: int,
+    check: bool,
 ) -> None:
     """Put a finished run behind a page and an API: products in the look that suits each customer, and their events.
 
@@ -65,9 +68,15 @@ def serve(
         hosts=(*LOOPBACK, *hosts) if host in LOOPBACK else hosts,
     )
     app = create_app(config)
-    snapshot = app.state.service.published.snapshot
+    service = app.state.service
+    snapshot = service.published.snapshot
     tell(f"serving {len(snapshot.fitted.items)} items to {len(snapshot.fitted.users)} customers by {model}")
+    if check:
+        service.close()
+        return
     tell(f"open http://{host}:{port}/ – events go to {config.events_folder}")
+    # The thread that computes must not wait five milliseconds for the interpreter, nor the one that answers.
+    sys.setswitchinterval(0.0005)
     # One thread for products: more would take the processor from the requests that wait.
     with threadpool_limits(limits=1, user_api="blas"):
         uvicorn.run(

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Annotated, Any
+from typing import Any
 
 import numpy as np
-from fastapi import APIRouter, Query, Request, Response
+from fastapi import APIRouter, Request, Response
 
 from recsys.errors import ConfigError, UnknownIdError
 from shop.answers import image_url
 from shop.events import Events, Id, Stored
 from shop.listing import Wish, liked, wish_of
+from shop.queries import ListQuery, list_query, parameters_of
 from shop.schemas import (
-    MOST_IDS,
     BatchAnswer,
     BatchRequest,
     Customer,
@@ -38,7 +38,6 @@ PROBLEMS: dict[int | str, dict[str, Any]] = {
     503: {"model": Problem, "description": "Too much waits; try again in a second."},
 }
 router = APIRouter(prefix="/v1", responses=PROBLEMS)
-IdList = Annotated[list[Id] | None, Query(max_length=MOST_IDS)]
 MOST_VALUES = 100
 """Values of a column that /v1/features lists."""
 
@@ -49,20 +48,26 @@ def service_of(request: Request) -> Service:
     return found
 
 
-@router.get("/recommendations", response_model=RecommendationList, tags=["recommend"])
-async def recommendations(
-    request: Request,
-    user: Annotated[Id, Query(description="A known customer.", examples=["00411"])],
-    k: K = 20,
-    exclude_seen: bool = True,
-    allow: IdList = None,
-    deny: IdList = None,
-    look: Annotated[str, Query(description="Only products in this look; the policy has no say then.")] = "",
-) -> Response:
+@router.get(
+    "/recommendations",
+    response_model=RecommendationList,
+    tags=["recommend"],
+    openapi_extra={"parameters": parameters_of(ListQuery)},
+)
+async def recommendations(request: Request) -> Response:
     """What to show a known customer: items, each with its look, the chance of that look, and why."""
     service = service_of(request)
     published = service.published
-    wish = wish_of(published.snapshot, user, k=k, exclude_seen=exclude_seen, allow=allow, deny=deny or (), look=look)
+    asked = list_query(request.scope["query_string"])
+    wish = wish_of(
+        published.snapshot,
+        asked.user,
+        k=asked.k,
+        exclude_seen=asked.exclude_seen,
+        allow=asked.allow,
+        deny=asked.deny or (),
+        look=asked.look,
+    )
     return Response(await _list(service, published, wish), media_type="application/json")
 
 

@@ -52,7 +52,7 @@ def line_of(payload: bytes) -> bytes:
 
     Example:
         >>> line_of(b'{"a": 1}')
-        b'f6bf1c23 8 {"a": 1}\n'
+        b'fba18e97 8 {"a": 1}\n'
     """
     if b"\n" in payload:
         raise ConfigError("a record must be one line; write it as compact JSON")

@@ -91,7 +91,7 @@ def plot(points: list[Point]) -> dict[str, Any]:
     Example:
         >>> made = plot([Point(100, 20, 0.1, -0.2, 0.4), Point(1000, 200, 0.1, 0.0, 0.2)])
         >>> made["line"].split()[0], [tick["text"] for tick in made["y_ticks"]]
-        ('84.0,91.8', ['−40 %', '−20 %', '0 %', '+20 %', '+40 %'])
+        ('84.0,91.3', ['−40 %', '−20 %', '0 %', '+20 %', '+40 %'])
     """
     reach = min(max(max(abs(p.low), abs(p.high)) for p in points[-max(3, len(points) // 2) :]), MOST)
     step = next(s for s in (0.01, 0.02, 0.05, 0.1, 0.2, 0.25, 0.5) if reach <= 2 * s or s == 0.5)
@@ -110,7 +110,8 @@ def plot(points: list[Point]) -> dict[str, Any]:
     upper = [f"{x(p)},{y(p.high)}" for p in points]
     lower = [f"{x(p)},{y(p.low)}" for p in reversed(points)]
     ticks = [
-        {"y": y(i * step), "text": f"{i * step:+.0%}".replace("%", " %").replace("+0 ", "0 ").replace("-", "−")} for i in range(-2, 3)
+        {"y": y(i * step), "text": f"{i * step:+.0%}".replace("%", " %").replace("+0 ", "0 ").replace("-", "−")}
+        for i in range(-2, 3)
     ]
     return {
         "band": " ".join([*upper, *lower]),

@@ -34,6 +34,7 @@ from style.look import Look, builtin_looks
 from style.scene import BACKDROPS, Backdrop, Grade, Shadow
 
 ROOT = DOCS.parent
+FOLDERS = ("recsys", "style", "evaluation", "study", "shop")
 OURS = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["entry-points"]
 TEXT = {page.name: page.read_text() for page in PAGES}
 TABLES = {
@@ -228,7 +229,7 @@ def test_the_lists_of_names_are_complete() -> None:
 
 @pytest.mark.parametrize("page", [p for p in TEXT if "## When it goes wrong" in TEXT[p]])
 def test_the_messages_are_ones_that_the_code_gives(page: str) -> None:
-    source = "".join(_messages(path) for folder in ("recsys", "style", "evaluation", "study") for path in _code(folder))
+    source = "".join(_messages(path) for folder in FOLDERS for path in _code(folder))
     for row in tables(TEXT[page])["When it goes wrong"]:
         for message in re.findall(r"`([^`]+)`", row[0]):
             for part in message.split("…"):
