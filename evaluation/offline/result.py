@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -179,13 +179,26 @@ class OfflineResult:
         Raises:
             ConfigError: A model was not evaluated, or ``adjust`` is unknown.
         """
+        return self.compare_pairs(self._pairs(baseline, among), adjust=adjust, groups=groups)
+
+    def compare_pairs(
+        self, pairs: Sequence[tuple[ModelKey | str, ModelKey | str]], *, adjust: str = "holm", groups: bool = False
+    ) -> list[dict[str, Any]]:
+        """As `compare`, of (model, its own baseline) pairs: one family, so ``p_adjusted`` allows for all of them.
+
+        Raises:
+            ConfigError: A model was not evaluated, or ``adjust`` is unknown.
+        """
         check_adjustment(adjust)
-        pairs = self._pairs(baseline, among)
+        known = next(iter(self.segments.values())).values
+        keyed = [(ModelKey.of(one), ModelKey.of(other)) for one, other in pairs]
+        for name in (key for pair in keyed for key in pair):
+            _look_up("model", name, known)
         return [
             row
             for name, part in (self.groups if groups else self.segments).items()
-            if part.n_users and pairs
-            for row in difference_rows(name, part, pairs, resamples=self.resamples, seed=self.seed, adjust=adjust)
+            if part.n_users and keyed
+            for row in difference_rows(name, part, keyed, resamples=self.resamples, seed=self.seed, adjust=adjust)
         ]
 
     def notes(self) -> list[str]:

@@ -75,19 +75,23 @@ def offline_json(study: Study, result: OfflineResult, keys: Sequence[ModelKey]) 
 def _ablations(result: OfflineResult, keys: Sequence[ModelKey], adjust: str) -> list[dict[str, Any]]:
     """What features add to the same model, and what it has over popularity and biases alone.
 
-    Each set of features, and both of those, against the model's least set.
+    Each set of features, and both of those, against the model's least set; all models are one family.
     """
-    rows = []
+    pairs = []
     for name in dict.fromkeys(key.model for key in keys):
-        own = [key for key in keys if key.model == name]
-        if own[0] not in (POPULARITY, BIAS_ONLY):
-            rows += result.compare(own[0], among=[POPULARITY, BIAS_ONLY, *own], adjust=adjust)
-    return rows
+        least, *more = [key for key in keys if key.model == name]
+        if least not in (POPULARITY, BIAS_ONLY):
+            pairs += [(other, least) for other in (POPULARITY, BIAS_ONLY, *more)]
+    return result.compare_pairs(pairs, adjust=adjust)
 
 
 def _looks(study: Study, result: OfflineResult, keys: Sequence[ModelKey], adjust: str) -> list[dict[str, Any]]:
-    """What it changes that a model sees restyled photos: each look against the same model with the originals."""
-    return [row for key, among in _restyled(study, keys) for row in result.compare(key, among, adjust=adjust)]
+    """What it changes that a model sees restyled photos: each look against the same model with the originals.
+
+    All models and looks are one family.
+    """
+    pairs = [(look, key) for key, among in _restyled(study, keys) for look in among]
+    return result.compare_pairs(pairs, adjust=adjust)
 
 
 def _restyled(study: Study, keys: Sequence[ModelKey]) -> list[tuple[ModelKey, list[ModelKey]]]:

@@ -397,3 +397,18 @@ REFUSED: list[Case] = [
 def test_bad_input_is_refused_by_name(call: Callable[[], Any], error: type[StylerecError], message: str) -> None:
     with pytest.raises(error, match=message):
         call()
+
+
+def test_pairs_with_baselines_of_their_own_are_one_family() -> None:
+    rng = np.random.default_rng(1)
+    truth = rng.random((80, 30))
+    test = later([(u, i) for u in range(80) for i in np.argsort(-truth[u])[:3]])
+    models = {f"m{j}": Fixed(truth + noise * rng.random((80, 30))) for j, noise in enumerate((9, 5, 3, 2))}
+    result = evaluate(models, test, segments=("all",), ks=(5,), metrics=("ndcg",), resamples=200)
+    rows = result.compare_pairs([("m1", "m0"), ("m3", "m2")])
+    assert [(r["model"], r["baseline"]) for r in rows] == [("m1", "m0 / none"), ("m3", "m2 / none")]
+    raw = sorted(r["p_value"] for r in rows)
+    assert sorted(r["p_adjusted"] for r in rows) == pytest.approx([min(2 * raw[0], 1), max(2 * raw[0], raw[1])])
+    assert [r["difference"] for r in result.compare("m0", among=["m1"])] == [rows[0]["difference"]]
+    with pytest.raises(ConfigError, match="unknown model 'm9 / none'"):
+        result.compare_pairs([("m1", "m9")])
