@@ -181,4 +181,5 @@ def calibrate(
     show(model_rows(found), as_json=False)
     click.echo(f"\nClick rate by rank on held-out pages, {found.chosen}")
     show(rank_rows(found), as_json=False)
-    click.echo("\n" + "\n".join([*setting_lines(found), "", NOTE]))
+    caution = [f"caution: {found.caution}"] if found.caution else []
+    click.echo("\n" + "\n".join([*setting_lines(found), "", *caution, NOTE]))

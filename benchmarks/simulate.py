@@ -39,6 +39,13 @@ USERS, ITEMS, PURCHASES = 2000, 2000, 60_000
 GOALS = {"position-based": 1e6, "cascade": 5e5, "mnl": 5e5}
 CHANGING = VisitsConfig(taste_spread=1.0, taste_drift=0.2, novelty=0.3, satiation=0.1)
 SHOP = PurchaseConfig(rate=0.1, return_rate=0.2, return_per_loss=2.0)
+KINDS: dict[str, dict[str, Any]] = {
+    "alike": {},
+    "one by one": {"seeded_by": "customer"},
+    "and buying": {"purchases": SHOP},
+    "changing": {"visits": CHANGING},
+}
+"""What customers do; `one by one`: seeded by customer."""
 
 
 def arms(config: ABConfig) -> tuple[Arm, Arm]:
@@ -96,12 +103,8 @@ def main() -> None:
     print(f"arms of {USERS:,} users in {time.process_time() - start:.1f} s CPU, model fitted; load {load:.1f}")
     rows = []
     for name in RESPONSES:
-        for label, visits, shop in (
-            ("alike", VisitsConfig(), PurchaseConfig()),
-            ("and buying", VisitsConfig(), SHOP),
-            ("changing", CHANGING, PurchaseConfig()),
-        ):
-            config = replace(plain, response=name, visits=visits, purchases=shop)
+        for label, options_of in KINDS.items():
+            config = replace(plain, response=name, **options_of)
             row = {"response": name, "customers": label} | measure(both, config, options.rounds)
             goal = GOALS.get(name) if label == "alike" else None
             rate = row["sessions_per_cpu_s"]

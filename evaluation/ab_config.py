@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass, field, fields, replace
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -46,6 +46,8 @@ class ABConfig:
         guardrail_margin: Relative loss that a guardrail may show, >= 0.
         srm_alpha: A sample ratio p-value below this withholds the verdict.
         salt: Of the assignment hash.
+        seeded_by: ``block``: blocks of customers share a generator, fast; ``customer``: everything random of a customer
+            is a function of the seed and the customer's number, so that more customers leave the first as they were.
         visits: How customers change from visit to visit.
         purchases: What follows a click.
         feedback: How lists are retrained on what was shown.
@@ -73,6 +75,7 @@ class ABConfig:
     guardrail_margin: float = 0.0
     srm_alpha: float = 0.001
     salt: str = "stylerec"
+    seeded_by: Literal["block", "customer"] = "block"
     visits: VisitsConfig = field(default_factory=VisitsConfig)
     purchases: PurchaseConfig = field(default_factory=PurchaseConfig)
     feedback: FeedbackConfig = field(default_factory=FeedbackConfig)

@@ -9,11 +9,14 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
+from scipy.special import gammaincinv
+from scipy.stats import poisson
 
 from evaluation.ab_config import ABConfig
 from evaluation.designs.assignment import assign
 from evaluation.experiment.metrics import Metric
-from evaluation.response.fates import Customers, Pages, Period, expected_counts
+from evaluation.response.fates import OWN, Customers, Pages, Period, expected_counts
+from evaluation.response.luck import own_luck
 from recsys.errors import DataError
 
 __all__ = ["ABConfig", "Arm", "Simulation", "simulate"]
@@ -108,7 +111,7 @@ def simulate(control: Arm, treatment: Arm, config: ABConfig, *, seed: int) -> Si
     Every customer meets both arms with the same uniform number for each session and rank (common random
     numbers); the log holds the arm they were assigned to. Memory is bounded by blocks of customers, whose
     size follows from ``config``. A customer's tastes and luck with purchases depend on ``seed`` and on the customer
-    alone.
+    alone, with ``seeded_by="customer"`` all of it.
 
     The simulator assumes the effect of styling: it validates the analysis, not the styling.
 
@@ -125,9 +128,7 @@ def simulate(control: Arm, treatment: Arm, config: ABConfig, *, seed: int) -> Si
         shapes = f"{control.items.shape} and {treatment.items.shape}"
         raise DataError(f"arms must cover the same users and ranks, got {shapes}")
     pages = [arm.pages(config) for arm in (control, treatment)]
-    rng = np.random.default_rng(seed)
-    user = rng.integers(0, len(control.items), size=config.users)
-    sessions, before = _sessions(config, rng)
+    user, sessions, before = (_own_customers if config.seeded_by == "customer" else _customers)(config, pages, seed)
     arm = assign(range(config.users), f"{config.salt}:{seed}", config.allocation)
     log, changing = _both_fates(pages, Customers(user, seed, config), sessions, before)
     drawn = {"unit": np.arange(config.users), "user_idx": user, "arm": arm}
@@ -140,13 +141,26 @@ def simulate(control: Arm, treatment: Arm, config: ABConfig, *, seed: int) -> Si
     return Simulation(pd.DataFrame(drawn | seen | past), pd.DataFrame(potential), truth, realised)
 
 
-def _sessions(config: ABConfig, rng: np.random.Generator) -> tuple[Ints, Ints]:
-    """Sessions during and before the test; a customer's own rate drives both."""
+def _customers(config: ABConfig, pages: list[Pages], seed: int) -> tuple[Ints, Ints, Ints]:
+    """Study user, sessions during and before the test; a customer's own rate drives both."""
+    rng = np.random.default_rng(seed)
+    user = rng.integers(0, pages[0].users, size=config.users)
     rate = np.ones(config.users)
     if config.activity_spread > 0:
         shape = config.activity_spread**-2
         rate = rng.gamma(shape, 1 / shape, size=config.users)
-    return 1 + rng.poisson((config.sessions - 1) * rate), rng.poisson(config.pre_sessions * rate)
+    return user, 1 + rng.poisson((config.sessions - 1) * rate), rng.poisson(config.pre_sessions * rate)
+
+
+def _own_customers(config: ABConfig, pages: list[Pages], seed: int) -> tuple[Ints, Ints, Ints]:
+    """The same by quantiles of each customer's own luck."""
+    who, pace, now, past = (own_luck(seed, OWN, np.arange(config.users), np.array(part)) for part in range(4))
+    user = np.minimum((who * pages[0].users).astype(np.int64), pages[0].users - 1)
+    shape = max(config.activity_spread, 1e-6) ** -2
+    rate = np.asarray(gammaincinv(shape, pace) / shape) if config.activity_spread > 0 else np.ones(config.users)
+    means = [(config.sessions - 1) * rate, config.pre_sessions * rate]
+    counts = np.asarray(poisson.ppf([now, past], means), np.int64)
+    return user, 1 + counts[0], counts[1]
 
 
 def _both_fates(pages: list[Pages], customers: Customers, sessions: Ints, before: Ints) -> tuple[Counts, Counts | None]:

@@ -11,7 +11,7 @@ import numpy as np
 from scipy.special import expit
 
 from evaluation.response import Cascade, DynamicBayesian, PositionBased
-from evaluation.response.fitting import FITS, Fit
+from evaluation.response.fitting import FITS, ROUNDS, Fit
 from evaluation.response.impressions import Impressions
 from evaluation.response.realism import Realism, compare
 from recsys.errors import ArtifactError, ConfigError, DataError, unknown_name
@@ -19,6 +19,8 @@ from recsys.files import read_json
 
 KEYS = ("response", "base_click_rate", "appeal_spread", "examination", "satisfaction", "continuation")
 """Keys of ``[ab]`` that a calibration sets."""
+FEW_CLICKS = 1000
+"""A log with fewer says little of ranks and nearly nothing of items."""
 NOTE = (
     "A calibration makes simulated clicks like the log's; the effect of styling stays an assumption. "
     "A simulated test validates the analysis, not the styling."
@@ -35,6 +37,7 @@ class Calibration:
         chosen: The model with the least perplexity there, of each click given those above it.
         items: Items of the log.
         pages: Pages of the log; impressions where it knows no pages.
+        clicks: Of the log.
         refused: Rows of the source that were refused.
     """
 
@@ -43,7 +46,16 @@ class Calibration:
     chosen: str
     items: int
     pages: int
+    clicks: int
     refused: int
+
+    @property
+    def caution(self) -> str:
+        """What to mistrust; "" where the log has clicks enough."""
+        unsettled = [name for name, fit in self.fits.items() if not fit.settled]
+        few = f"the log has {self.clicks} clicks, fewer than {FEW_CLICKS}: take the settings as a guess"
+        slow = f"not settled after {ROUNDS} rounds: {', '.join(unsettled)}"
+        return "; ".join([few] * (self.clicks < FEW_CLICKS) + [slow] * bool(unsettled))
 
     def settings(self, name: str = "") -> dict[str, Any]:
         """The keys of ``[ab]`` that a model sets; the chosen one's by default."""
@@ -55,8 +67,8 @@ class Calibration:
             name: {"settings": self.settings(name), "settled": fit.settled, "held_out": self.realism[name].to_json()}
             for name, fit in self.fits.items()
         }
-        sizes = {"items": self.items, "pages": self.pages, "refused_rows": self.refused}
-        return {"ab": self.settings(), "log": sizes, "models": models, "note": NOTE}
+        sizes = {"items": self.items, "pages": self.pages, "clicks": self.clicks, "refused_rows": self.refused}
+        return {"ab": self.settings(), "log": sizes, "models": models, "caution": self.caution, "note": NOTE}
 
 
 def calibrate(log: Impressions, responses: Sequence[str] = (), *, held_out: float = 0.2, seed: int = 0) -> Calibration:
@@ -94,7 +106,7 @@ def calibrate(log: Impressions, responses: Sequence[str] = (), *, held_out: floa
     fits = {name: FITS[name](log) for name in names}
     chosen = min(names, key=lambda name: realism[name].perplexity_given_above)
     refused = int(log.rejected["row"].nunique())
-    return Calibration(fits, realism, chosen, log.n_items, log.n_pages, refused)
+    return Calibration(fits, realism, chosen, log.n_items, log.n_pages, int(log.click.sum()), refused)
 
 
 def settings_of(fit: Fit) -> dict[str, Any]:

@@ -20,6 +20,8 @@ Floats = npt.NDArray[np.floating[Any]]
 Luck = npt.NDArray[np.float32]
 CLICKS: dict[str, type] = {"clicks": np.int64, "sessions_with_click": np.int64}
 MONEY: dict[str, type] = {"purchases": np.int64, "revenue": np.float64, "returns": np.int64, "net_revenue": np.float64}
+OWN, VISIT = 6, (7, 8)
+"""Streams of luck of customers seeded one by one: who they are; their visits during the test, and before."""
 BUYING = (3, 4)
 """Streams of luck with purchases: during the test, before it."""
 
@@ -132,7 +134,13 @@ class Period:
         """Draw the luck of a block's sessions."""
         owner = np.repeat(np.arange(part.start, part.stop), sessions)
         number = np.arange(len(owner)) - np.repeat(np.cumsum(sessions) - sessions, sessions)
-        luck = rng.random((places, len(owner)), dtype=np.float32)
+        if customers.config.seeded_by == "customer":
+            rank = np.arange(places)[:, None]
+            luck = np.minimum(own_luck(customers.seed, VISIT[before], owner, number, rank), _BELOW_ONE).astype(
+                np.float32
+            )
+        else:
+            luck = rng.random((places, len(owner)), dtype=np.float32)
         return cls(customers, owner, number, sessions, part.start, luck, before)
 
     def meet(self, pages: Pages) -> tuple[dict[str, npt.NDArray[Any]], dict[str, float] | None]:
@@ -208,3 +216,6 @@ def expected_counts(pages: Pages) -> dict[str, Floats]:
         after = sums(probability, pages.buying, pages.returning, pages.price)
         found |= {name: values.sum(axis=1) for name, values in after.items()}
     return found
+
+
+_BELOW_ONE = float(np.nextafter(np.float32(1), np.float32(0)))

@@ -11,6 +11,7 @@ from scipy.special import expit, logit
 
 from evaluation.experiment.metrics import Metric
 from evaluation.response.base import Floats, share
+from evaluation.response.visits import MOST
 from recsys.errors import ConfigError
 
 AFTER_CLICK: dict[str, Metric] = {
@@ -48,12 +49,12 @@ class PurchaseConfig:
             share(f"ab.purchases.{name}", getattr(self, name))
             if getattr(self, name) == 1:
                 raise ConfigError(f"ab.purchases.{name} must be below 1, got 1")
-        if not np.isfinite(self.slope):
+        if not abs(self.slope) <= MOST:
             raise ConfigError(
-                f"ab.purchases.slope must be a finite number, got {self.slope}; 0: attraction plays no role"
+                f"ab.purchases.slope must be in [-{MOST}, {MOST}], got {self.slope}; 0: attraction plays no role"
             )
-        if not 0 <= self.return_per_loss < np.inf:
-            raise ConfigError(f"ab.purchases.return_per_loss must be a number >= 0, got {self.return_per_loss}")
+        if not 0 <= self.return_per_loss <= MOST:
+            raise ConfigError(f"ab.purchases.return_per_loss must be in [0, {MOST}], got {self.return_per_loss}")
         if self.return_per_loss and not self.return_rate:
             raise ConfigError(
                 "ab.purchases.return_per_loss multiplies the odds of return_rate, which is 0; set it above 0"

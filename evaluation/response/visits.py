@@ -16,6 +16,8 @@ Ints = npt.NDArray[np.integer[Any]]
 Floats = npt.NDArray[np.float64]
 TASTE, DRIFT = 1, 2
 """Streams of a customer's own luck."""
+MOST = 1000
+"""Log-odds beyond this are certainty many times over."""
 
 
 @dataclass(frozen=True)
@@ -44,12 +46,11 @@ class VisitsConfig:
 
     def __post_init__(self) -> None:
         for name in ("taste_spread", "taste_drift", "satiation"):
-            if not 0 <= getattr(self, name) < np.inf:
-                raise ConfigError(
-                    f"ab.visits.{name} must be a number >= 0, got {getattr(self, name)}; 0 switches it off"
-                )
-        if not np.isfinite(self.novelty):
-            raise ConfigError(f"ab.visits.novelty must be a finite number, got {self.novelty}; 0 switches it off")
+            value = getattr(self, name)
+            if not 0 <= value <= MOST:
+                raise ConfigError(f"ab.visits.{name} must be in [0, {MOST}], got {value}; 0 switches it off")
+        if not abs(self.novelty) <= MOST:
+            raise ConfigError(f"ab.visits.novelty must be in [-{MOST}, {MOST}], got {self.novelty}; 0 switches it off")
         if not 0 < self.novelty_half_life < np.inf:
             raise ConfigError(f"ab.visits.novelty_half_life must be above 0, got {self.novelty_half_life}; 5 is usual")
         if not 0 <= self.satiation_memory < 1:

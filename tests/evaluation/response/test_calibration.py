@@ -164,6 +164,7 @@ def test_the_model_that_made_the_log_is_chosen_and_looks_real(model: Any) -> Non
     log, _ = made_log(model, 12_000, 7)
     found = calibrate(log)
     assert found.chosen == model.name
+    assert found.caution == ""
     real = found.realism[model.name]
     assert real.auc_low - 0.01 < 0.5 < real.auc_high + 0.01
     assert real.perplexity_given_above <= real.perplexity < real.perplexity_of_ranks
@@ -220,6 +221,7 @@ def test_the_open_bandit_sample(campaign: str, clicks: int, items: int) -> None:
             assert row["expected"] == pytest.approx(row["real"], rel=0.02)
     assert 1 < real.perplexity <= real.perplexity_of_ranks * 1.0005
     assert real.auc_low < 0.5 < real.auc_high
+    assert f"{clicks} clicks, fewer than 1000" in calibrate(log).caution
     with pytest.raises(DataError, match="which impressions stood on one page"):
         FITS["dbn"](log)
 

@@ -137,10 +137,10 @@ def test_own_luck_is_uniform_and_independent_over_keys_streams_and_seeds() -> No
 @pytest.mark.parametrize(
     ("table", "message"),
     [
-        ({"taste_spread": -1.0}, "ab.visits.taste_spread must be a number >= 0, got -1"),
-        ({"novelty": float("nan")}, "ab.visits.novelty must be a finite number"),
+        ({"taste_spread": -1.0}, r"ab.visits.taste_spread must be in \[0, 1000\], got -1"),
+        ({"novelty": float("nan")}, r"ab.visits.novelty must be in \[-1000, 1000\], got nan"),
         ({"novelty_half_life": 0.0}, "novelty_half_life must be above 0"),
-        ({"satiation": float("inf")}, "satiation must be a number"),
+        ({"satiation": float("inf")}, "satiation must be in"),
         ({"satiation_memory": 1.0}, r"satiation_memory must be in \[0, 1\), got 1"),
         ({"novlety": 1.0}, "did you mean 'novelty'"),
     ],
@@ -159,3 +159,38 @@ def test_the_response_is_chosen_by_name() -> None:
         ABConfig(response="cascad")
     with pytest.raises(ConfigError, match="continuation must be in"):
         ABConfig(response="dbn", continuation=1.5)
+
+
+@pytest.mark.parametrize("response", RESPONSES)
+def test_customers_seeded_one_by_one_are_the_same_in_a_larger_test(response: str) -> None:
+    config = ABConfig(users=4000, slate=4, response=response, seeded_by="customer", visits=VisitsConfig(novelty=0.3))
+    small, large = (simulate(*arms(), replace(config, users=n), seed=5) for n in (500, 4000))
+    pd.testing.assert_frame_equal(small.users, large.users.head(500))
+    pd.testing.assert_frame_equal(small.potential, large.potential.head(500))
+    found = simulate(*arms(), replace(config, users=30_000, visits=VisitsConfig()), seed=5)
+    for name, mean, variance in (("sessions", 4, 5.25), ("pre_sessions", 4, 4 + 4)):  # mean + rate² of a gamma 1/4
+        assert found.users[name].mean() == pytest.approx(mean, abs=4 * np.sqrt(variance / 30_000))
+        assert found.users[name].var() == pytest.approx(variance, rel=0.06)
+    assert stats.chisquare(np.bincount(found.users["user_idx"], minlength=40)).pvalue > 1e-3
+    for side in ("control", "treatment"):
+        clicks = found.potential[f"clicks_{side}"]
+        error = clicks.std() / np.sqrt(len(clicks))
+        assert abs(clicks.mean() - found.truth["clicks_per_user"][side]) < 3.5 * error
+
+
+@pytest.mark.parametrize("response", ["dbn", "mnl"])
+def test_intervals_cover_the_truth_whatever_the_response_and_however_customers_change(response: str) -> None:
+    tests, each = 1000, 200
+    config = ABConfig(
+        users=tests * each, slate=4, pre_sessions=0, response=response, visits=EVERYTHING, style_effect=0.2
+    )
+    found = simulate(*arms(), config, seed=11)
+    order = np.argsort(found.users["arm"].to_numpy(), kind="stable")
+    clicks, n = found.users["clicks"].to_numpy(np.float64)[order], int((found.users["arm"] == 0).sum())
+    half = min(n, len(order) - n) // tests  # customers of an arm in each test
+    before, after = (clicks[start : start + tests * half].reshape(tests, half) for start in (0, n))
+    gap = after.mean(axis=1) - before.mean(axis=1)
+    error = np.sqrt((after.var(axis=1, ddof=1) + before.var(axis=1, ddof=1)) / half)
+    covered = int((np.abs(gap - found.truth["clicks_per_user"]["absolute"]) < 1.96 * error).sum())
+    # A 95 % interval: 93.4 to 96.6 % of 1,000 with p = 0.02 on either side.
+    assert 934 <= covered <= 966
