@@ -141,6 +141,10 @@ def test_print_keeps_plots_and_drops_what_is_for_screens(browser: Any, files: di
     ground, ink = (tab.evaluate(f"getComputedStyle(document.body).{name}") for name in ("backgroundColor", "color"))
     assert (ground, ink) == ("rgb(255, 255, 255)", "rgb(0, 0, 0)")
     assert not tab.locator("nav").is_visible()
+    assert tab.locator(".verdict").is_visible()
+    assert all(mark.is_visible() for mark in tab.locator("#results .key i").all())
+    names = tab.locator("#gallery .scores dt").all()[:12]
+    assert {round(name.bounding_box()["height"]) for name in names} == {round(names[0].bounding_box()["height"])}
     assert tab.locator("#results svg.plot.wide").is_visible()
     assert tab.pdf(format="A4").startswith(b"%PDF")
     tab.close()
