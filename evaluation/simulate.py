@@ -10,13 +10,12 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 from scipy.special import gammaincinv
-from scipy.stats import poisson
 
 from evaluation.ab_config import ABConfig
 from evaluation.designs.assignment import assign
 from evaluation.experiment.metrics import Metric
 from evaluation.response.fates import OWN, Customers, Pages, Period, expected_counts
-from evaluation.response.luck import own_luck
+from evaluation.response.luck import own_luck, poisson_quantile
 from recsys.errors import DataError
 
 __all__ = ["ABConfig", "Arm", "Simulation", "simulate"]
@@ -158,9 +157,11 @@ def _own_customers(config: ABConfig, pages: list[Pages], seed: int) -> tuple[Int
     user = np.minimum((who * pages[0].users).astype(np.int64), pages[0].users - 1)
     shape = max(config.activity_spread, 1e-6) ** -2
     rate = np.asarray(gammaincinv(shape, pace) / shape) if config.activity_spread > 0 else np.ones(config.users)
-    means = [(config.sessions - 1) * rate, config.pre_sessions * rate]
-    counts = np.asarray(poisson.ppf([now, past], means), np.int64)
-    return user, 1 + counts[0], counts[1]
+    return (
+        user,
+        1 + poisson_quantile(now, (config.sessions - 1) * rate),
+        poisson_quantile(past, config.pre_sessions * rate),
+    )
 
 
 def _both_fates(pages: list[Pages], customers: Customers, sessions: Ints, before: Ints) -> tuple[Counts, Counts | None]:

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from evaluation.response.base import Bools, ResponseModel
-from evaluation.response.luck import own_luck
+from evaluation.response.luck import own_luck, own_rows
 from evaluation.response.purchases import sums
 
 if TYPE_CHECKING:
@@ -135,10 +135,7 @@ class Period:
         owner = np.repeat(np.arange(part.start, part.stop), sessions)
         number = np.arange(len(owner)) - np.repeat(np.cumsum(sessions) - sessions, sessions)
         if customers.config.seeded_by == "customer":
-            rank = np.arange(places)[:, None]
-            luck = np.minimum(own_luck(customers.seed, VISIT[before], owner, number, rank), _BELOW_ONE).astype(
-                np.float32
-            )
+            luck = own_rows(customers.seed, VISIT[before], owner, number, rows=places)
         else:
             luck = rng.random((places, len(owner)), dtype=np.float32)
         return cls(customers, owner, number, sessions, part.start, luck, before)
@@ -216,6 +213,3 @@ def expected_counts(pages: Pages) -> dict[str, Floats]:
         after = sums(probability, pages.buying, pages.returning, pages.price)
         found |= {name: values.sum(axis=1) for name, values in after.items()}
     return found
-
-
-_BELOW_ONE = float(np.nextafter(np.float32(1), np.float32(0)))

@@ -10,7 +10,7 @@ from scipy import stats
 from scipy.special import expit
 
 from evaluation.response import RESPONSES
-from evaluation.response.luck import own_luck
+from evaluation.response.luck import own_luck, own_rows, poisson_quantile
 from evaluation.response.visits import VisitsConfig
 from evaluation.simulate import ABConfig, Arm, simulate
 from recsys.config import from_mapping
@@ -132,6 +132,21 @@ def test_own_luck_is_uniform_and_independent_over_keys_streams_and_seeds() -> No
     assert abs(np.corrcoef(draws[0][1:], draws[0][:-1])[0, 1]) < 4 / np.sqrt(n)
     bits = (draws[0] * 2**20).astype(np.int64)
     assert abs((bits & 1).mean() - 0.5) < 4 * 0.5 / np.sqrt(n)
+
+
+def test_luck_in_rows_is_the_same_luck() -> None:
+    rows = own_rows(4, 2, np.arange(1000), np.arange(1000) % 7, rows=12)
+    whole = own_luck(4, 2, np.arange(1000), np.arange(1000) % 7, np.arange(12)[:, None])
+    assert rows == pytest.approx(whole, abs=1e-7)  # 24 bits of 53
+    assert rows.max() < 1
+
+
+def test_poisson_quantiles_are_those_of_scipy() -> None:
+    rng = np.random.default_rng(0)
+    mean = np.concatenate([[0.0, 1e-12, 49.9, 50.1, 5000.0], rng.gamma(0.5, 8, 5000)])
+    luck = np.concatenate([[0.7] * 5, rng.random(4990), [1e-16, 1 - 1e-11, 0.5, 1e-9, 1 - 1e-9] * 2])
+    assert (poisson_quantile(luck, mean) == stats.poisson.ppf(luck, mean)).all()
+    assert poisson_quantile(np.array([1 - 2.0**-53]), np.array([3.0]))[0] < 30  # the last number of a generator
 
 
 @pytest.mark.parametrize(
