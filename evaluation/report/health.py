@@ -60,7 +60,8 @@ def _facts(data: Record) -> Iterator[tuple[str, str]]:
         rows = [
             r for r in data.get("rejected") or [] if r.get("source") != "images"
         ]  # photos have a count of their own
-        yield "Rejected", f"{number(sum(finite(r.get('count')) or 0 for r in rows))} rows"
+        count = sum(finite(r.get("count")) or 0 for r in rows)
+        yield "Rejected", f"{number(count)} {'row' if count == 1 else 'rows'}"
     images: Record = data.get("images") or {}
     words = {"ok": "ok", "note": "usable with a note", "bad": "bad"}
     if images:

@@ -52,7 +52,7 @@ def _headline(ab: Record, verdict: str) -> str:
         return f"No answer{where}: no effect on a goal could be read."
     low, high = finite(result.get("low")), finite(result.get("high"))
     side = "raised" if low is not None and low > 0 else "lowered" if high is not None and high < 0 else "changed"
-    effect = f"{side} {plain(result.get('metric'))} by {_chance(result, (ab.get('design') or {}).get('alpha'))}"
+    effect = f"{side} {plain(result.get('metric'))} ({_chance(result, (ab.get('design') or {}).get('alpha'))})"
     if side == "changed":
         effect = f"{effect}, which may be chance"
     answer, because = ANSWERS.get((verdict, side)) or ANSWERS[verdict if verdict in VERDICTS else side, ""]
@@ -83,10 +83,10 @@ def _where(ab: Record) -> str:
 
 
 def _chance(result: Record, alpha: Any) -> str:
-    """+4.4% (95% interval 3.0% to 5.8%)."""
+    """+4.4%, 95% interval 3.0% to 5.8%."""
     level = "" if finite(alpha) is None else f"{100 * (1 - alpha):.6g}% "
     head, _, ends = _effect(result, "relative_low", "relative_high").rstrip("]").partition(" [")
-    return f"{head} ({level}interval {ends.replace(', ', ' to ')})" if ends else head
+    return f"{head}, {level}interval {ends.replace(', ', ' to ')}" if ends else head
 
 
 def _effect(row: Record, low: str, high: str) -> str:
