@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 
+from cli_classify import classify
 from terminal import JSON, PATH, example, show, tell
 
 TRAINABLE = ("adain", "cut", "cyclegan", "feedforward", "sanet")
@@ -27,6 +28,9 @@ A file of looks:
 @click.group()
 def style() -> None:
     """Restyle and describe pictures."""
+
+
+style.add_command(classify)
 
 
 @style.command("list")
@@ -70,6 +74,82 @@ def learn(references: Path, name: str, out: Path, seed: int, as_json: bool) -> N
     from study.brand import learn_look
 
     show(learn_look(references, name, out, seed=seed), as_json)
+
+
+@style.command("score")
+@click.argument("images", type=PATH)
+@click.option("--style", "styles", multiple=True, required=True, type=PATH, help="Pictures, folders or zips.")
+@click.option("--stylizer", "stylizers", multiple=True, help="Registered name; repeatable.")
+@click.option("--recipes", type=PATH, help="TOML with [name] tables of stylizer, options and decorators.")
+@click.option(
+    "--strength",
+    "strengths",
+    multiple=True,
+    type=click.FloatRange(0, 1, min_open=True),
+    default=(0.25, 0.5, 0.75, 1.0),
+    show_default=True,
+    help="How much of it is taken; repeatable.",
+)
+@click.option("--photos", "n_photos", type=click.IntRange(1), default=40, show_default=True, help="At most so many.")
+@click.option("--styles", "n_styles", type=click.IntRange(1), default=10, show_default=True, help="At most so many.")
+@click.option("--out", type=PATH, required=True, help="Folder for scores.csv, scores.json, pareto.png, sheet.jpg.")
+@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Of everything random.")
+@JSON
+@example("stylerec style score photos/ --style styles/ --stylizer colour.mkl --stylizer magenta --out scores/")
+def score(
+    images: Path,
+    styles: tuple[Path, ...],
+    stylizers: tuple[str, ...],
+    recipes: Path | None,
+    strengths: tuple[float, ...],
+    out: Path,
+    as_json: bool,
+    **how: int,
+) -> None:
+    """Score families × strengths: how much style arrives, and how much of the photo is left.
+
+    Needs the extra `pretrained`.
+    """
+    from study.scoring import score_folder
+
+    show(score_folder(images, styles, stylizers, recipes, out, strengths=strengths, **how), as_json)
+
+
+@style.command("creatives")
+@click.argument("catalog", type=PATH)
+@click.option("--images", type=PATH, help="Folder or zip of the table's pictures; CATALOG may be one itself.")
+@click.option("--look", "looks", multiple=True, required=True, help="LOOK for all, or SEGMENT=LOOK; repeatable.")
+@click.option("--looks", "looks_file", type=PATH, help="TOML with looks of your own: [name] tables.")
+@click.option(
+    "--format",
+    "formats",
+    multiple=True,
+    default=("1:1", "4:5", "9:16", "16:9"),
+    show_default=True,
+    help="Of the placement; repeatable.",
+)
+@click.option("--segment", default="", help="Column whose values are the segments; all items are one without it.")
+@click.option("--per-segment", type=click.IntRange(1), default=4, show_default=True, help="Items of each.")
+@click.option("--title", default="", help="Column whose text is laid on the creatives; none without it.")
+@click.option("--column", "columns", multiple=True, help="OURS=THEIRS, as in `--column item_id=sku`; repeatable.")
+@click.option("--out", type=PATH, required=True, help="Folder to write to.")
+@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Of grain and scenery.")
+@JSON
+@example("stylerec style creatives items.csv --images photos/ --look retro --segment category --out creatives/")
+def creatives(
+    catalog: Path,
+    images: Path | None,
+    looks: tuple[str, ...],
+    looks_file: Path | None,
+    formats: tuple[str, ...],
+    out: Path,
+    as_json: bool,
+    **how: Any,
+) -> None:
+    """Render ad creatives: the product whole, in a look, inside the safe area of each format."""
+    from study.creatives import make_creatives
+
+    show(make_creatives(catalog, images, looks, looks_file, formats, out, **how), as_json)
 
 
 @style.command("video")

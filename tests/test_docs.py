@@ -28,7 +28,8 @@ from evaluation.simulate import ABConfig
 from evaluation.splits import KINDS, SplitConfig
 from recsys.rerank.chain import STEPS
 from recsys.tuning.space import SPACES
-from study.config import CatalogConfig, EvaluationConfig, FeaturesConfig, InteractionsConfig, StudyConfig
+from study.blocks import BlockConfig, FeaturesConfig
+from study.config import CatalogConfig, EvaluationConfig, InteractionsConfig, StudyConfig
 from style.guard import _BOUNDS, GuardConfig
 from style.look import Look, builtin_looks
 from style.scene import BACKDROPS, Backdrop, Grade, Shadow
@@ -51,6 +52,7 @@ TABLES = {
         "[ab.feedback]": FeedbackConfig,
     },
     "recommend.md": dict(STEPS),
+    "embeddings.md": {"block": BlockConfig},
     "looks.md": {
         "Every key of a look": Look,
         "backdrop": Backdrop,
@@ -87,7 +89,7 @@ def tables(text: str) -> dict[str, list[list[str]]]:
 def commands(group: click.Group = main, before: str = "") -> list[str]:
     found = []
     for name, command in group.commands.items():
-        inner = commands(command, f"{name} ") if isinstance(command, click.Group) else [f"{before}{name}"]
+        inner = commands(command, f"{before}{name} ") if isinstance(command, click.Group) else [f"{before}{name}"]
         found += inner
     return found
 
@@ -205,8 +207,9 @@ def test_off_policy_names_and_limits_are_those_of_the_code() -> None:
 
 
 def test_the_lists_of_names_are_complete() -> None:
-    offline, looks, stylizers, experiment, recommend = (
-        tables(TEXT[f"{page}.md"]) for page in ("offline", "looks", "stylizers", "experiment", "recommend")
+    offline, looks, stylizers, experiment, recommend, embedded = (
+        tables(TEXT[f"{page}.md"])
+        for page in ("offline", "looks", "stylizers", "experiment", "recommend", "embeddings")
     )
 
     def first(rows: list[list[str]]) -> list[str]:
@@ -218,7 +221,8 @@ def test_the_lists_of_names_are_complete() -> None:
         n: look.about for n, look in builtin_looks().items()
     }
     assert set(first(stylizers["stylizer"])) == set(OURS["stylerec.stylizers"])
-    assert set(first(looks["encoder"])) == set(OURS["stylerec.encoders"])
+    assert set(first(embedded["encoder"])) == set(OURS["stylerec.encoders"])
+    assert set(first(embedded["text encoder"])) == set(OURS["stylerec.text_encoders"])
     assert {reason for *_, reason in _BOUNDS} < set(first(looks["reason"]))
     assert all(f"`{kind}`" in TEXT["looks.md"] for kind in BACKDROPS)
     assert set(first(experiment["verdict"])) == set(RULES)

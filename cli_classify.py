@@ -1,0 +1,128 @@
+"""The commands under `stylerec style classify`: train, predict, evaluate."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+from terminal import JSON, PATH, example, show, tell
+
+F = TypeVar("F", bound=Callable[..., Any])
+METHODS = ("probe", "prototypes", "propagate")
+
+
+def source_options(command: F) -> F:
+    """Where items and photos are."""
+    options = [
+        click.argument("images", type=PATH),
+        click.option("--table", type=PATH, help="CSV or Parquet of the items; without it every photo is an item."),
+        click.option("--item", default="item_id", show_default=True, help="The table's column of ids."),
+        click.option("--image", default="", help="Its column of file names; default `<id>.jpg`."),
+        click.option("--title", default="", help="Its column of titles: like titles stay on one side of a split."),
+        click.option("--group", default="", help="Its column of what else belongs together."),
+    ]
+    for option in reversed(options):
+        command = option(command)
+    return command
+
+
+LABEL = click.option("--label", default="", help="The table's column of labels; default: the folder a photo is in.")
+
+
+@click.group()
+def classify() -> None:
+    """Name the style of photos: learn from labelled ones, say how sure it is, abstain when it is not."""
+
+
+@classify.command()
+@source_options
+@LABEL
+@click.option("--out", type=PATH, required=True, help="Folder to write to.")
+@click.option("--method", type=click.Choice(METHODS), default="probe", show_default=True, help="See docs/classify.md.")
+@click.option("--encoder", "encoders", multiple=True, default=("efficientnet-lite0",), show_default=True)
+@click.option("--several", is_flag=True, help="Labels are lists with | between.")
+@click.option("--rules", type=PATH, help="TOML of keyword rules that label items without a label by their titles.")
+@click.option("--holdout", type=click.FloatRange(0, 0.5), default=0.2, show_default=True, help="Share to judge on.")
+@click.option("--balance", type=click.FloatRange(0, 1), default=1.0, show_default=True, help="1: classes count alike.")
+@click.option("--threshold", type=click.FloatRange(0, 1), default=0.0, show_default=True, help="Abstain below it.")
+@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Of splits.")
+@JSON
+@example("stylerec style classify train photos.zip --table items.csv --label usage --title name --out styles/")
+def train(
+    images: Path,
+    table: Path | None,
+    item: str,
+    image: str,
+    title: str,
+    group: str,
+    balance: float,
+    threshold: float,
+    seed: int,
+    as_json: bool,
+    **how: Any,
+) -> None:
+    """Learn a classifier from labelled photos, and judge it on products that it has not seen."""
+    from study.classifying import Source, train
+    from style.classify.probe import ProbeConfig
+
+    config = ProbeConfig(balance=balance, threshold=threshold, seed=seed)
+    source = Source(images, table, item, image, title, group)
+    show(train(source, config=config, say=tell, **how), as_json)
+    tell(f"classifier in {how['out']}")
+
+
+@classify.command()
+@click.argument("classifier", type=PATH)
+@source_options
+@click.option("--out", type=PATH, required=True, help="Items with the column: .csv or .parquet.")
+@click.option("--column", default="style", show_default=True, help="Name of the column and of the block.")
+@click.option("--threshold", type=click.FloatRange(0, 1), help="Abstain below it; default as trained.")
+@click.option(
+    "--top", type=click.IntRange(min=0), default=0, show_default=True, help="Also write the likeliest so many."
+)
+@click.option("--block", type=PATH, help="Folder for the probabilities as a feature block.")
+@JSON
+@example("stylerec style classify predict styles/ photos.zip --table items.csv --out items-with-style.csv")
+def predict(
+    classifier: Path,
+    images: Path,
+    table: Path | None,
+    item: str,
+    image: str,
+    title: str,
+    group: str,
+    as_json: bool,
+    **how: Any,
+) -> None:
+    """Name the style of every item, as a column of the catalogue and as features."""
+    from study.classifying import Source, predict
+
+    show(predict(classifier, Source(images, table, item, image, title, group), say=tell, **how), as_json)
+
+
+@classify.command()
+@click.argument("classifier", type=PATH)
+@source_options
+@LABEL
+@click.option("--out", type=PATH, required=True, help="Folder for evaluation.json, evaluation.md and confusion.svg.")
+@JSON
+@example("stylerec style classify evaluate styles/ photos.zip --table new.csv --label usage --out judged/")
+def evaluate(
+    classifier: Path,
+    images: Path,
+    table: Path | None,
+    item: str,
+    image: str,
+    title: str,
+    group: str,
+    label: str,
+    out: Path,
+    as_json: bool,
+) -> None:
+    """Judge a classifier on labelled photos that it has not learned from."""
+    from study.classifying import Source, evaluate
+
+    show(evaluate(classifier, Source(images, table, item, image, title, group), out, label=label, say=tell), as_json)
