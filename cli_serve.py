@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
 from pathlib import Path
@@ -75,6 +76,9 @@ def serve(
         service.close()
         return
     tell(f"open http://{host}:{port}/ – events go to {config.events_folder}")
+    # What was loaded stays: looking through it for garbage again and again would hold up requests.
+    gc.collect()
+    gc.freeze()
     # The thread that computes must not wait five milliseconds for the interpreter, nor the one that answers.
     sys.setswitchinterval(0.0005)
     # One thread for products: more would take the processor from the requests that wait.
@@ -103,13 +107,14 @@ def events(folder: Path, out: Path, experiment: str | None, as_json: bool) -> No
     """
     from dataclasses import asdict
 
+    from recsys.errors import ConfigError
     from recsys.extras import require
 
     require("pydantic", extra="serve")
     from shop.compaction import compact, write_tables
 
     if not folder.is_dir():
-        raise click.UsageError(f"{folder} is no folder; name the event log, such as runs/spring/events")
+        raise ConfigError(f"{folder} is no folder; name the event log, such as runs/spring/events")
     done = compact(folder)
     found = write_tables(folder, out, experiment=experiment)
     tell(f"{done} segments compacted; tables in {out}")

@@ -84,9 +84,10 @@ def read_events(folder: Path) -> tuple[pd.DataFrame, int, int]:
             table = pq.read_table(path)
             torn += int((table.schema.metadata or {}).get(TORN, b"0"))
             parts.append(table.replace_schema_metadata(None).cast(SCHEMA))
+        live = live_segment(folder)
         for path in segments(folder):
             if path.with_suffix(".parquet") not in compacted:
-                found = read_segment(path)
+                found = read_segment(path, live=path == live)
                 torn += found.torn
                 parts.append(_table(found.records))
     frame = pa.concat_tables([SCHEMA.empty_table(), *parts]).to_pandas()

@@ -73,10 +73,12 @@ def payload_of(line: bytes) -> bytes | None:
     return payload if (parts[0], parts[1]) == (b"%08x" % crc32(payload), b"%d" % len(payload)) else None
 
 
-def read_segment(path: Path) -> Segment:
-    """The whole records of a segment; one that is being written to may be read, too."""
-    lines = path.read_bytes().splitlines(keepends=True)
-    found = [payload_of(line) for line in lines]
+def read_segment(path: Path, *, live: bool = False) -> Segment:
+    """The whole records of a segment; of a ``live`` one the line that is being written is left for the next time."""
+    lines = path.read_bytes().split(b"\n")
+    unfinished = lines.pop()
+    found = [payload_of(line + b"\n") for line in lines]
+    found += [None] if unfinished and not live else []
     whole = tuple(p for p in found if p is not None)
     return Segment(whole, len(found) - len(whole))
 
