@@ -1,6 +1,8 @@
 """How fast pictures become features, against EfficientNet-Lite0's plain float32 batch-1 loop in the same run.
 
     python benchmarks/encode.py [--images 256] [--rounds 5]
+    python benchmarks/encode.py --part blocks [--images 600] [--rounds 1]    # seven blocks in one pass, and one by one
+    python benchmarks/encode.py --part memory                               # peak of 1,000 and of 10,000 photos
 
 Photos come from the folder STYLEREC_DATA names; without it, from noise of the same size. Results are checked (cosine)
 before they are timed. Figures are medians over rounds in which all contenders take turns. The CPU time per image is
@@ -12,6 +14,9 @@ from __future__ import annotations
 
 import argparse
 import os
+import resource
+import subprocess
+import sys
 import tempfile
 import time
 import warnings
@@ -37,6 +42,8 @@ HERE = Path(__file__).resolve().parent
 DATA = Path(os.environ.get("STYLEREC_DATA", HERE.parents[1] / "shared" / "data"))
 PHOTOS = DATA / "hm_fashion" / "images_h176.zip"
 ENCODERS = ("efficientnet-lite0", "magenta-style", "gram")
+BLOCKS = ("efficientnet-lite0", "gram", "channel-statistics", "magenta-style", "palette", "colour-histogram", "texture")
+CHEAP = ("palette", "colour-histogram", "gram")
 GOAL = 1.5
 PEER, SINGLE = "plain lite0, batch 1 (peer)", "plain lite0, batch 1, 1 thread"
 
@@ -75,9 +82,9 @@ def least_cosine(a: np.ndarray, b: np.ndarray) -> float:
     return float(((a * b).sum(1) / np.linalg.norm(a, axis=1) / np.linalg.norm(b, axis=1)).min())
 
 
-def rates(work: dict[str, Callable[[], Any]], count: int, rounds: int) -> dict[str, dict[str, float]]:
+def rates(work: dict[str, Callable[[], Any]], count: int, rounds: int, warm: int = 1) -> dict[str, dict[str, float]]:
     """Images a second and CPU milliseconds an image of each contender."""
-    timed = take_turns(work, rounds)
+    timed = take_turns(work, rounds, warm=warm)
     return {
         n: {"images_per_s": count / t["wall_s"], "cpu_ms_per_image": 1e3 * t["cpu_s"] / count} for n, t in timed.items()
     }
@@ -87,7 +94,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--images", type=int, default=256)
     parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--part", choices=("encoders", "blocks", "memory", "peak"), default="encoders")
     options = parser.parse_args()
+    if options.part != "encoders":
+        PARTS[options.part](options)
+        return
     load = os.getloadavg()[0]
     files = photos(options.images)
     encoders = {name: create("encoders", name) for name in ENCODERS}
@@ -118,6 +129,57 @@ def main() -> None:
     found["cpu_ratio"] = timed[SINGLE]["cpu_ms_per_image"] / ours["cpu_ms_per_image"]
     show(found, options)
     write_json(HERE / "results" / "encode.json", found | {"images": len(files), "rounds": options.rounds})
+
+
+def one_pass(options: argparse.Namespace) -> None:
+    """All blocks in one pass over the files, and one encoder after another, in turns."""
+    files = photos(options.images)
+    encoders = [create("encoders", name) for name in BLOCKS]
+
+    def run(group: list[Any]) -> None:
+        with tempfile.TemporaryDirectory() as folder:
+            embed(lambda i: files[i], len(files), group, Path(folder))
+
+    def apart() -> None:
+        for encoder in encoders:
+            run([encoder])
+
+    timed = rates({"one pass": lambda: run(encoders), "one after another": apart}, len(files), options.rounds, warm=0)
+    a, b = timed["one pass"], timed["one after another"]
+    ratios = {"images_per_s": a["images_per_s"] / b["images_per_s"]}
+    ratios["cpu"] = b["cpu_ms_per_image"] / a["cpu_ms_per_image"]
+    print(f"{len(BLOCKS)} blocks of {len(files)} photos: {', '.join(BLOCKS)}")
+    for name, row in timed.items():
+        print(f"{name:<20}{row['images_per_s']:>8.1f} images/s{row['cpu_ms_per_image']:>8.1f} CPU ms/image")
+    verdict = "reached" if min(ratios.values()) >= GOAL else "MISSED"
+    told = f"one pass: {ratios['images_per_s']:.2f} times the images/s, {ratios['cpu']:.2f} in CPU time"
+    print(f"{told} (goal {GOAL}: {verdict})")
+    found = {"timed": timed, "ratio": ratios, "images": len(files), "rounds": options.rounds, "blocks": BLOCKS}
+    write_json(HERE / "results" / "encode_blocks.json", found | {"load": os.getloadavg()[0]})
+
+
+def memory(options: argparse.Namespace) -> None:
+    """Peak resident memory of a process that embeds so many photos, each in a process of its own."""
+    found = {}
+    for n in (1000, 10000):
+        command = [sys.executable, __file__, "--part", "peak", "--images", str(n)]
+        done = subprocess.run(command, check=True, capture_output=True, text=True)
+        found[str(n)] = float(done.stdout.split()[-1])
+        print(f"{n:>6} photos: peak {found[str(n)]:,.0f} MiB", flush=True)
+    growth = found["10000"] / found["1000"]
+    print(f"ratio {growth:.3f} (goal 1, within 3 %: {'reached' if growth <= 1.03 else 'MISSED'})")
+    write_json(HERE / "results" / "encode_memory.json", {"peak_mib": found, "ratio": growth, "blocks": CHEAP})
+
+
+def peak(options: argparse.Namespace) -> None:
+    with ImageStore.open(PHOTOS) as store, tempfile.TemporaryDirectory() as folder:
+        names = list(store.names())
+        encoders = [create("encoders", name) for name in CHEAP]
+        embed(lambda i: store.read(names[i % len(names)]), options.images, encoders, Path(folder))
+    print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**10)
+
+
+PARTS = {"blocks": one_pass, "memory": memory, "peak": peak}
 
 
 def check_speed() -> dict[str, float] | None:

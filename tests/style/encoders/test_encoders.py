@@ -13,8 +13,8 @@ from recsys.errors import ConfigError, MissingExtraError
 from recsys.registry import create, names
 from style.encoders.efficientnet import EfficientNetLite0
 from style.encoders.gram import Gram
-from style.encoders.reading import gram_rows, projection
 from style.encoders.layers import PaddedConv, Residual
+from style.encoders.reading import gram_rows, projection
 from style.encoders.trunk import Reader, Tap, Trunk, choose_device, gram_matrix
 from style.features import encode_all
 
