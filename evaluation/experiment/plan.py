@@ -94,6 +94,9 @@ class LogConfig:
                 raise ConfigError('log.start needs the column of time; add time = "…"')
         if str(self.control) == str(self.treatment):
             raise ConfigError(f"log.control and log.treatment are both {self.control!r}; name the two arms")
+        labels = [str(label) for label in (self.control, *self.treatments)]
+        if len(set(labels)) < len(labels):
+            raise ConfigError(f"log.control and log.treatments must differ, got {labels}; name every arm once")
 
 
 @dataclass(frozen=True)
@@ -174,11 +177,13 @@ class Plan:
         for key, value in (("cluster", self.log.cluster), ("block", self.log.block)):
             if value is not None and not self.clustered:
                 raise ConfigError(f'log.{key} is for design = "cluster" or "switchback", got {self.design!r}')
-        only_users = {
+        only_users: dict[str, Any] = {
             "log.tastes": self.log.tastes,
             "log.strata": self.log.strata,
             'intervals = "bootstrap"': self.intervals == "bootstrap",
         }
+        if self.design == "interleaving":  # compared within users, so there is nothing to adjust or to split
+            only_users |= {"log.segments": self.log.segments, "log.covariates": self.log.covariates}
         asked = [key for key, value in only_users.items() if value]
         if asked and self.design not in ("user", "multi-arm"):
             raise ConfigError(f"{asked[0]} is for tests whose users are randomised, got design {self.design!r}")

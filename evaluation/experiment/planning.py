@@ -117,7 +117,10 @@ def sizes_from_log(source: str | Path | pd.DataFrame, plan: Plan, wish: Wish, *,
 
     Raises:
         DataError: A goal whose mean is 0, or that does not vary.
+        ConfigError: A plan that randomises something other than users.
     """
+    if plan.design not in ("user", "multi-arm"):
+        raise ConfigError(f"sizes from a log are those of randomised users, got design {plan.design!r}; rehearse it")
     users = read_history(source, plan)
     return [row for name in plan.goals for row in _of_goal(users, name, plan, wish, seed)]
 

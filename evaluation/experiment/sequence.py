@@ -38,10 +38,12 @@ def sequence(users: pd.DataFrame, plan: Plan) -> list[dict[str, Any]]:
     """
     name, metric = next(iter(plan.goals.items()))
     alone = replace(plan, goals={name: metric}, guardrails={}, others={}, log=replace(plan.log, segments=(), tastes=()))
+    # Health is checked once, of the whole test.
+    plain = users.drop(columns=["unit", "first", "exposed"], errors="ignore")
     sizes = np.unique(np.linspace(max(FEWEST, len(users) / LOOKS), len(users), LOOKS).astype(int))
     rows = []
     for n in (int(size) for size in sizes if size <= len(users)):
-        found = _goal(users.iloc[:n], alone)
+        found = _goal(plain.iloc[:n], alone)
         if found is not None and found.anytime.low is not None:
             e = found.estimate
             row = {"n": n, "relative": e.relative, "low": found.anytime.low, "high": found.anytime.high}

@@ -12,6 +12,7 @@ from evaluation.experiment.analyze import Analysis, analyze
 from evaluation.experiment.decision import analyze_log
 from evaluation.experiment.metrics import Metric
 from evaluation.experiment.plan import LogConfig, Plan, read_plan
+from evaluation.experiment.planning import Wish, sizes_from_log
 from evaluation.experiment.resampled import resampled_metric
 from evaluation.experiment.user_table import strata
 from recsys.errors import ConfigError
@@ -171,7 +172,30 @@ def test_a_plan_in_a_file_is_honoured_from_the_log_on(tmp_path) -> None:  # type
 def test_options_that_do_not_fit_a_design_are_refused() -> None:
     with pytest.raises(ConfigError, match="strata is for tests whose users are randomised"):
         Plan({"orders": ORDERS}, log=LogConfig(cluster="shop", strata="group"), design="cluster")
+    with pytest.raises(ConfigError, match="segments is for tests whose users are randomised"):
+        Plan({"orders": ORDERS}, log=LogConfig(segments=("group",)), design="interleaving")
+    with pytest.raises(ConfigError, match="sizes from a log are those of randomised users"):
+        sizes_from_log(users(0), Plan({"orders": ORDERS}, log=LogConfig(cluster="group"), design="cluster"), Wish())
+    with pytest.raises(ConfigError, match="must differ"):
+        LogConfig(control="a", treatments=("b", "a"))
     with pytest.raises(ConfigError, match="resamples must be >= 999"):
         Plan({"orders": ORDERS}, resamples=10)
     with pytest.raises(ConfigError, match="adjustment"):
         Plan({"orders": ORDERS}, adjust="dunnett")
+
+
+def test_the_past_of_clusters_takes_noise_out_of_their_effect_and_it_still_covers() -> None:
+    """300 shoppers in 30 shops; what a shop and a shopper did before says half of what they do."""
+    plan, held, shrunk = Plan({"orders": ORDERS}, log=LogConfig(cluster="shop"), design="cluster"), 0, []
+    shop, tests = np.repeat(np.arange(30), 10), 1000
+    for seed in range(tests):
+        rng = np.random.default_rng(seed)
+        arm = rng.permutation(np.arange(30) % 2)[shop]
+        before = rng.normal(5, 1, 30)[shop] + rng.normal(0, 1, 300)
+        y = before + EFFECT * arm + rng.normal(0, 0.5, 30)[shop] + rng.normal(0, 1, 300)
+        table = pd.DataFrame({"arm": arm, "cluster": shop, "orders": y, "pre_orders": before})
+        raw, mine = analyze(table, plan).results
+        held += mine.estimate.low <= EFFECT <= mine.estimate.high
+        shrunk.append(mine.estimate.standard_error / raw.estimate.standard_error)
+    assert 0.93 <= held / tests <= 0.97  # ± 0.7 %
+    assert np.mean(shrunk) < 0.75
