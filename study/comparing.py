@@ -35,6 +35,8 @@ from study.taste import style_block
 
 POPULARITY, BIAS_ONLY = ModelKey("popularity"), ModelKey("bias-only")
 PRICE_BANDS, STYLES = 5, 6
+FITTED = ("variance_kept", "categories", "whitened_to", "columns")
+"""What the provenance of a block names where something of it was fitted: directions, means of categories, words."""
 
 
 def floors(study: Study, data: Dataset, keys: Mapping[ModelKey, Any]) -> dict[ModelKey, Ranker]:
@@ -132,7 +134,7 @@ def fits(study: Study, keys: Iterable[ModelKey]) -> list[Fit]:
         Fit(f"transform of block {block.name!r}", _has_row(block))
         for table in names.values()
         for block in table.blocks
-        if {"parameters", "whitened_to"} & {name for name, value in block.provenance.items() if value}
+        if any(block.provenance.get(key) for key in FITTED)
     ]
     n_items = len(Catalog.load(study.folder / "catalog.parquet").ids)
     models = dict.fromkeys(key.model for key in keys if key.features in (ORIGINAL, *study.looks))

@@ -9,9 +9,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from recsys.data import Dataset
+from evaluation.offline import ModelKey
+from recsys.data import Dataset, FeatureBlock, FeatureTable, IdMap
 from recsys.errors import ConfigError, DataError, UnknownIdError
 from recsys.models.artifacts import load_model
+from study import comparing
 from study.chain import OFFLINE_CHAIN
 from study.learning import dataset_of, split_of
 from study.outside import compare_outside, named_files
@@ -216,3 +218,20 @@ def test_no_split_leaves_nothing_to_repeat(tmp_path: Path) -> None:
             call()
     with pytest.raises((ConfigError, DataError)):
         over_folds(made, 2, say=quiet)
+
+
+def test_what_was_fitted_on_photos_is_named(study: Study, monkeypatch: pytest.MonkeyPatch) -> None:
+    rows = np.eye(60, 4, dtype=np.float32) + 1
+    rows[7] = 0  # an item without a photo
+    blocks = (
+        FeatureBlock("gram", rows, provenance={"variance_kept": 0.9, "fitted_on": 59}),
+        FeatureBlock("raw", rows, provenance={"encoder": "raw", "fitted_on": 59, "categories": 0}),
+    )
+    table = FeatureTable(IdMap.of(f"i{i:02d}" for i in range(60)), blocks)
+    monkeypatch.setattr(comparing, "table_for", lambda study, look: table)
+    monkeypatch.setattr(Study, "encoders", ("gram", "raw"))
+    keys = [ModelKey("hybrid", "original"), ModelKey("hybrid", "metadata"), ModelKey("als")]
+    found = {fit.what: fit.items for fit in comparing.fits(study, keys)}
+    assert list(found) == ["transform of block 'gram'", "principal directions of hybrid"]
+    assert [int(items.sum()) for items in found.values() if items is not None] == [59, 60]
+    assert json.loads((study.folder / "offline.json").read_text())["leakage"] == []  # this shop has no photos
