@@ -21,6 +21,11 @@ WORDS = {
     "efficientnet-lite0": "what its photo shows",
     "gram": "the style of its photo",
     "magenta-style": "the style of its photo",
+    "channel-statistics": "the pattern in its photo",
+    "texture": "the texture in its photo",
+    "palette": "the colours of its photo",
+    "colour-histogram": "the colours of its photo",
+    "tfidf": "the words of its title",
 }
 """What customers call the blocks that encoders make."""
 

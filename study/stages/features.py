@@ -105,7 +105,8 @@ def _embed(
     """Raw rows of ``items`` by encoder; pictures that fail are told."""
     work = study.folder / "features" / ".work" / look
     key = study.folder.entry("looks")
-    mark = str([key and key["key"], look, len(items)])
+    weights = [made_of(study, block) for block in study.config.features.pictures]
+    mark = str([key and key["key"], look, len(items), weights])
 
     def run(load: Callable[[int], bytes]) -> Embedding:
         batch = study.config.features.batch

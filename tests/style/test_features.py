@@ -177,6 +177,33 @@ def test_an_encoder_that_answers_nonsense_is_refused(tmp_path: Path) -> None:
         embed(grey, 1, [Short()], tmp_path)
 
 
+def test_a_picture_that_breaks_an_encoder_is_named(tmp_path: Path) -> None:
+    class Picky(Mean):
+        def encode(self, images: Images) -> npt.NDArray[np.float32]:
+            rows = super().encode(images)
+            rows[rows[:, 0] > 100] = np.nan  # levels 105 and above: pictures 21 and later
+            return rows
+
+    with pytest.raises(DataError, match="'mean' answered NaN or infinite values for item 21; it cannot be used"):
+        embed(grey, N, [Picky()], tmp_path, batch=8, called="item {}".format)
+
+
+def test_pictures_of_a_pixel_are_set_aside(tmp_path: Path) -> None:
+    sizes = [(1, 1), (3, 40), (4, 4)]
+    done = embed(lambda i: np.full((*sizes[i], 3), 9, np.uint8), 3, [Mean()], tmp_path)
+    assert done.failed == {
+        0: "1 x 1 pixels are too few to describe, at least 4 x 4 are needed",
+        1: "40 x 3 pixels are too few to describe, at least 4 x 4 are needed",
+    }
+    assert done.blocks["mean"].tolist() == [[0] * 3, [0] * 3, [9] * 3]
+
+
+def test_names_of_models_on_a_hub_are_files_all_the_same(tmp_path: Path) -> None:
+    done = embed(grey, 3, [Mean("hf:../a/b@layer"), Mean("hf:../a/c@layer")], tmp_path / "work")
+    assert set(done.blocks) == {"hf:../a/b@layer", "hf:../a/c@layer"}
+    assert {path.parent for path in tmp_path.rglob("*.npy")} == {tmp_path / "work"}
+
+
 def test_memory_does_not_grow_with_the_catalogue(tmp_path: Path) -> None:
     def peak(n: int) -> int:
         tracemalloc.start()
