@@ -54,11 +54,11 @@ def beyond_rows(segment: str, part: SegmentResult, key: ModelKey) -> list[dict[s
     found = part.beyond[key]
     rows = [*_ratio_rows(segment, part, key, found.described)]
     for (measure, of, k), value in found.totals.items():
-        if np.isfinite(value):
+        if np.isfinite(value) and measure not in SHARES:  # `share_rows` has those
             of_lists = {"n_users": found.n_lists[k], "n_without": part.n_users - found.n_lists[k]}
             ends = {"value": value, "low": None, "high": None, **of_lists}
             rows.append(_about(segment, key, measure, k) | {"of": of} | ends | {"due": found.due.get(of)})
-    return [row | {"denominator": (SHARES | BEYOND)[row["metric"]].denominator} for row in rows]
+    return [row | {"denominator": BEYOND[row["metric"]].denominator} for row in rows]
 
 
 def further_rows(segment: str, part: SegmentResult, key: ModelKey) -> list[dict[str, Any]]:

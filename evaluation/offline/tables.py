@@ -20,7 +20,7 @@ ALPHA = 0.05
 SHOWN = ("coverage",)
 """Shares of lists that tables for people show; `to_csv` has them all."""
 TABLES: Mapping[str, tuple[str, ...]] = {
-    "reach and popularity": ("coverage", "gini", "entropy", "novelty", "arp", "popularity_lift", "personalisation"),
+    "reach and popularity": ("gini", "entropy", "novelty", "arp", "popularity_lift", "personalisation"),
     "diversity": ("intra_list_distance", "unexpectedness", "serendipity"),
     "calibration and disparity": ("calibration", "disparity"),
     "exposure": ("exposure_share",),

@@ -126,7 +126,10 @@ def test_one_pass_says_what_describe_lists_says_of_the_same_lists(
         relevant=(row[known], world.item[known]),
     ).set_index(["measure", "of", "k"])
     found = rows_of(result.beyond_rows(), key, "all")
-    assert set(found) == set(described.index)
+    assert set(found) == {column for column in described.index if column[0] != "coverage"}
+    for k in KS:  # coverage is a share of the comparison's own
+        share = result.segments["all"].shares[key]["coverage", k]
+        assert share == pytest.approx(described.loc["coverage", "", k]["value"])
     of_everybody = {"novelty", "arp", "popularity_lift"}  # popularity is that among all users, not the averaged ones
     for column, row_found in found.items():
         said = described.loc[column]
@@ -260,7 +263,7 @@ def test_differences_are_those_of_the_values_over_shared_resamples(world: World,
     mine, base = (rows_of(result.beyond_rows(), key, "all") for key in (RETRO, A))
     more, less = (rows_of(result.further_rows(), key, "all") for key in (RETRO, A))
     for row in rows:
-        if row["segment"] == "all" and row["metric"] != "presentation_mix":
+        if row["segment"] == "all" and row["metric"] not in ("presentation_mix", "coverage"):
             column = (row["metric"], row["of"], row["k"])
             expected = (mine | more)[column]["value"] - (base | less)[column]["value"]
             assert row["difference"] == pytest.approx(expected)
