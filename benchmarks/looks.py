@@ -3,8 +3,8 @@
 `product` and `look` restyle real shop photos in every built-in look. Inside the mask the median ΔE2000 must be at most
 3 (6 where the film is laid on the product, too). A linear classifier on EfficientNet-Lite0's features, chosen and
 trained on one half of the items, must name the look of the other half, with the product and without it. `mask` pastes
-products that
-are cut out of real photos on grounds that are drawn, so that their masks are known: white and pale ones, too.
+products that are cut out of real photos on grounds that are drawn, so that their masks are known: white and pale ones,
+too.
 
     python benchmarks/looks.py                  # 400 photos, some minutes on two cores
     python benchmarks/looks.py --part mask

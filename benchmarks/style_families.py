@@ -44,6 +44,7 @@ from style.guard import pixel_scores
 from style.images import decode, encode_jpeg
 from style.imagestore import ImageStore
 from style.perception import Perception, as_tensor, resized
+from style.scoring import square
 
 HERE = Path(__file__).resolve().parent
 DATA = Path(os.environ.get("STYLEREC_DATA", HERE.parents[1] / "shared" / "data"))
@@ -70,20 +71,6 @@ def styles(count: int) -> dict[str, Images]:
     folders = [sorted((DATA / "style_refs" / part).glob("*.*")) for part in ("pd", "repo")]
     turns = [path for pair in zip(*folders, strict=False) for path in pair]
     return {p.stem: square(decode(p.read_bytes()).pixels, crop=True)[None] for p in turns[:count]}
-
-
-def square(pixels: Images, *, crop: bool = False) -> Images:
-    """(224, 224, 3): cropped, or put on white."""
-    h, w = pixels.shape[:2]
-    if crop:
-        side = min(h, w)
-        part = pixels[(h - side) // 2 :, (w - side) // 2 :][:side, :side]
-        return np.asarray(Image.fromarray(part).resize((SIZE, SIZE), Image.Resampling.LANCZOS))
-    ground = Image.new("RGB", (SIZE, SIZE), (255, 255, 255))
-    scale = SIZE / max(h, w)
-    small = Image.fromarray(pixels).resize((round(w * scale), round(h * scale)), Image.Resampling.LANCZOS)
-    ground.paste(small, ((SIZE - small.width) // 2, (SIZE - small.height) // 2))
-    return np.asarray(ground)
 
 
 def keep(pictures: Mapping[str, Images], folder: Path) -> None:

@@ -30,6 +30,7 @@ COMMANDS = [
     "demo", "run", "check", "fit", "recommend", "similar", "explain", "evaluate", "tune", "simulate", "analyze",
     "power", "calibrate", "ope", "report",
     "style list", "style transfer", "style embed", "style learn-look", "style train", "style video",
+    "style score", "style creatives",
 ]  # fmt: skip
 
 
