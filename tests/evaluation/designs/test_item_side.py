@@ -66,7 +66,7 @@ def test_cluster_robust_intervals_cover_the_roll_out_and_those_of_rows_do_not() 
     control, treatment, category = many_categories()
     held = np.zeros(2)
     for seed in range(TESTS):
-        test = rehearse_items(control, treatment, PositionBased(), category, visits=400, seed=seed)
+        test = rehearse_items(control, treatment, PositionBased(), category, visits=600, seed=seed)
         log, true = test.log, test.truth["click_through_rate"]["absolute"]
         arm, y = (log["variant"] == "stylised").to_numpy(np.int64), log["clicks"].to_numpy(np.float64)
         robust = welch(*Split(arm, log["cluster_id"].to_numpy()).moments(y))
