@@ -34,7 +34,7 @@ from style.classify.labels import Labels
 from style.classify.measure import confusion, macro_f1, score
 from style.classify.picture import write_confusion
 from style.classify.probe import ProbeConfig, fit_probe
-from style.classify.propagate import PropagateConfig, fit_propagated
+from style.classify.propagate import fit_propagated
 from style.classify.prototype import fit_prototypes
 from style.encoders.make import make_encoder
 from style.features import embed
@@ -48,6 +48,8 @@ PROBE = "efficientnet-lite0"
 COMBINED = ("efficientnet-lite0", "efficientnet-lite0@stage15", "gram", "colour-histogram")
 BALANCES = (0.0, 0.5, 1.0)
 GOAL = 0.85
+COUNTS = (20, 5, 50)
+"""Labels a class."""
 
 
 def features(ids: list[str], cache: Path) -> dict[str, FeatureBlock]:
@@ -99,13 +101,12 @@ def few(
 ) -> list[dict[str, Any]]:
     """Macro-F1 of each method over the same draws of labels, and paired differences to the better supervised one."""
     rows = []
-    for count in (5, 20, 50):
+    for count in COUNTS:
         found: dict[str, list[float]] = {}
         for draw in range(draws):
             drawn = labels.only(draw_labels(labels, count, np.random.default_rng([count, draw])))
             made = {"linear probe": fit_probe(train, drawn, groups), "nearest class mean": fit_prototypes(train, drawn)}
             made["semi-supervised"] = fit_propagated(train, drawn, groups)
-            made["… without shares"] = fit_propagated(train, drawn, groups, PropagateConfig(shares=False))
             for name, classifier in made.items():
                 found.setdefault(name, []).append(judge(classifier))
         supervised = max(("linear probe", "nearest class mean"), key=lambda n: float(np.mean(found[n])))

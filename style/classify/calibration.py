@@ -46,8 +46,9 @@ class Calibration:
         """Minimise the log loss on rows that the classifier was not fitted on.
 
         Source: Guo et al. (2017), On calibration of modern neural networks; with ``shift``, bias-corrected
-        temperature scaling of Alexandari, Kundaje, Shrikumar (2020). A slight penalty on the shift (the weight of
-        one row) keeps it finite where a class is rare.
+        temperature scaling of Alexandari, Kundaje, Shrikumar (2020). A slight penalty (half the square of
+        the shift and of the temperature's logarithm, with the weight of one row) keeps both finite where a class is
+        rare, and where a few rows are all right.
 
         Args:
             logits: (n, k), n >= 1.
@@ -60,8 +61,8 @@ class Calibration:
             DataError: No rows, or logits that are not finite.
 
         Example:
-            >>> sure = np.array([[9.0, 0], [9.0, 0], [9.0, 0], [0, 9.0]])
-            >>> truth = np.array([[1, 0], [1, 0], [0, 1], [0, 1]])
+            >>> sure = np.array([[9.0, 0]] * 300 + [[0, 9.0]] * 100)
+            >>> truth = np.eye(2)[np.arange(400) // 200]
             >>> Calibration.fit(sure, truth, shift=False).temperature > 5
             True
         """
@@ -74,21 +75,21 @@ class Calibration:
             each, slope = LINKS[link]((logits * np.exp(-log_temperature) + by)[None], truth)
             return each[0], slope[0]
 
-        def by_temperature(log_temperature: float) -> float:
-            return float((losses(log_temperature, np.zeros(truth.shape[1]))[0] * share).sum())
+        def along(log_temperature: float) -> float:
+            loss = (losses(log_temperature, np.zeros(truth.shape[1]))[0] * share).sum()
+            return float(loss + log_temperature**2 / 2 / len(truth))
 
         bounds = (np.log(COLDEST), np.log(HOTTEST))
-        start = float(minimize_scalar(by_temperature, bounds=bounds, method="bounded").x)
+        start = float(minimize_scalar(along, bounds=bounds, method="bounded").x)
         if not shift:
             return cls(float(np.exp(start)), np.zeros(truth.shape[1]))
 
         def both(point: Values) -> tuple[float, Values]:
             each, slope = losses(point[0], point[1:])
             slope = slope * share[:, None]
-            gradient = np.append(
-                -(slope * logits).sum() * np.exp(-point[0]), slope.sum(axis=0) + point[1:] / len(truth)
-            )
-            return float((each * share).sum() + np.square(point[1:]).sum() / 2 / len(truth)), gradient
+            by_temperature = -(slope * logits).sum() * np.exp(-point[0])
+            gradient = np.append(by_temperature, slope.sum(axis=0)) + point / len(truth)
+            return float((each * share).sum() + np.square(point).sum() / 2 / len(truth)), gradient
 
         found = minimize(
             both,

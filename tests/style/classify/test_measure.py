@@ -96,6 +96,17 @@ def test_sigmoid_calibration_is_per_question() -> None:
     assert found.shift == pytest.approx([-1, 1], abs=0.08)
 
 
+def test_a_few_rows_that_are_all_right_do_not_make_it_certain() -> None:
+    logits = np.array([[1.0, -1.0], [-1.0, 1.0]] * 5)
+    truth = np.array([[1, 0], [0, 1]] * 5)
+    found = Calibration.fit(logits, truth)
+    # the minimum of log(1 + exp(-2 / T)) + (log T)² / 2 / 10 on a grid
+    grid = np.exp(np.linspace(-3, 1, 4001))
+    best = grid[np.argmin(np.log1p(np.exp(-2 / grid)) + np.log(grid) ** 2 / 20)]
+    assert found.temperature == pytest.approx(best, rel=0.01)
+    assert found.temperature > 0.3
+
+
 def test_calibration_refuses_what_it_cannot_use() -> None:
     with pytest.raises(DataError, match="finite logits of at least one row"):
         Calibration.fit(np.array([[np.nan, 0]]), np.array([[1, 0]]))
