@@ -26,7 +26,7 @@ def test_no_server_error(shop_study: Path, tmp_path: Path, mode: object) -> None
         for found in described.get_all_operations():
             operation = found.ok()
 
-            @settings(max_examples=10, deadline=None, database=None, suppress_health_check=list(HealthCheck))
+            @settings(max_examples=6, deadline=None, database=None, suppress_health_check=list(HealthCheck))
             @given(case=operation.as_strategy(generation_mode=mode))
             def check(case: schemathesis.Case) -> None:
                 answer = case.call()
