@@ -256,8 +256,8 @@ main.add_command(evaluate)
 main.add_command(events)
 main.add_command(ope)
 main.add_command(power)
-main.add_command(serve)
 main.add_command(report)
+main.add_command(serve)
 main.add_command(style)
 
 
