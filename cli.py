@@ -196,6 +196,27 @@ def explain(run: Path, user: str, item: str, model: str, by: Any, out: Path | No
 
 
 @main.command()
+@RUN
+@click.argument("user")
+@click.option("--classifier", type=PATH, help="Folder of a classifier whose blocks the study has.")
+@click.option("--column", default="", help="Or the catalogue's column of styles.")
+@click.option("--level", type=click.FloatRange(0, 1, True, True), default=0.95, show_default=True, help="Of intervals.")
+@JSON
+@example("stylerec profile runs/spring 00411 --classifier styles/")
+def profile(run: Path, user: str, classifier: Path | None, column: str, level: float, as_json: bool) -> None:
+    """Say which styles a user's history has, with intervals by its size: a sentence and a table."""
+    from study.profile import profiles_of
+
+    made = profiles_of(run, classifier=classifier, column=column, level=level)
+    text, rows = made.to_text(user), made.rows(user)
+    if as_json:
+        tell_json({"user_id": user, "text": text, "items": made.items_of(user), "styles": rows})
+        return
+    click.echo(f"{text}\n")
+    show(rows, as_json=False)
+
+
+@main.command()
 @STUDY
 @click.option("--model", default="hybrid", show_default=True, help="Which model of the study.")
 @click.option(
