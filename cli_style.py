@@ -51,15 +51,20 @@ def style_list(commercial: bool, offline: bool, as_json: bool) -> None:
 @click.option("--looks", "looks_file", type=PATH, help="TOML with looks of your own: [name] tables.")
 @click.option("--out", type=PATH, required=True, help="Folder to write to.")
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Of grain and jitter.")
+@click.option("--workers", type=click.IntRange(1), help="Batches worked on at once; one a core without it.")
+@click.option("--batch", type=click.IntRange(1), default=32, show_default=True, help="Photos in one; memory follows.")
 @JSON
 @example("stylerec style transfer photos/ --look retro --look minimalist --out restyled/")
 def transfer(
-    images: Path, looks: tuple[str, ...], looks_file: Path | None, out: Path, seed: int, as_json: bool
+    images: Path, looks: tuple[str, ...], looks_file: Path | None, out: Path, as_json: bool, **how: Any
 ) -> None:
-    """Restyle every picture of a folder or zip; what is no longer the product is rejected with a reason."""
+    """Restyle every picture of a folder or zip; what is no longer the product is rejected with a reason.
+
+    Killed, or stopped by a full disk, it goes on where it was when it is called again.
+    """
     from study.pictures import transfer_folder
 
-    show(transfer_folder(images, looks, looks_file, out, seed=seed), as_json)
+    show(transfer_folder(images, looks, looks_file, out, **how), as_json)
 
 
 @style.command("learn-look")

@@ -17,6 +17,7 @@ from style.catalogue import restyle
 from style.encoders.make import make_encoder
 from style.features import embed
 from style.imagestore import ImageStore
+from style.journal import writing
 from style.look import Look, builtin_looks, look_from_mapping
 
 SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff")
@@ -58,17 +59,25 @@ def choose_looks(wanted: Sequence[str], file: Path | None) -> list[Look]:
 
 
 def transfer_folder(
-    images: Path, looks: Sequence[str], looks_file: Path | None, out: Path, *, seed: int
+    images: Path,
+    looks: Sequence[str],
+    looks_file: Path | None,
+    out: Path,
+    *,
+    seed: int,
+    workers: int | None = None,
+    batch: int = 32,
 ) -> list[dict[str, Any]]:
-    """Restyle every picture; answers one row a look: made, accepted, the commonest reason of rejection."""
+    """Restyle every picture; answers one row a look: pictures, accepted, unreadable, the commonest reason against."""
     chosen = choose_looks(looks, looks_file)
     with ImageStore.open(images) as store:
         found = picture_names(store)
         stems = [PurePosixPath(name).stem for name in found]
         ids = stems if len(set(stems)) == len(stems) else found
         place = dict(zip(ids, found, strict=True))
-        made = restyle(ids, lambda item: store.read(place[item]), chosen, out, seed=seed)
-    made.save(out / "presentations.parquet")
+        made = restyle(ids, lambda item: store.read(place[item]), chosen, out, seed=seed, workers=workers, batch=batch)
+    with writing(out):
+        made.save(out / "presentations.parquet")
     return [_look_row(out, look.name, made.frame[made.frame["look"] == look.name]) for look in chosen]
 
 
@@ -78,6 +87,7 @@ def _look_row(out: Path, name: str, rows: pd.DataFrame) -> dict[str, Any]:
         "look": name,
         "pictures": len(rows),
         "accepted": int(rows["accepted"].sum()),
+        "unreadable": int(((rows["image"] == "") & rows["score_mask"].isna()).sum()),
         "commonest reason against": reasons.index[0] if len(reasons) else None,
         "in": str(out / "images" / name),
     }
