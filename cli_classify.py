@@ -1,4 +1,4 @@
-"""The commands under `stylerec style classify`: train, predict, evaluate."""
+"""The commands under `stylerec style classify`: train, predict, evaluate, explain."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 import click
 
-from terminal import JSON, PATH, example, show, tell
+from terminal import JSON, PATH, example, show, tell, tell_json
 
 F = TypeVar("F", bound=Callable[..., Any])
 METHODS = ("probe", "prototypes", "propagate")
@@ -126,3 +126,32 @@ def evaluate(
     from study.classifying import Source, evaluate
 
     show(evaluate(classifier, Source(images, table, item, image, title, group), out, label=label, say=tell), as_json)
+
+
+@classify.command()
+@click.argument("classifier", type=PATH)
+@click.argument("photo", type=PATH)
+@click.option(
+    "--out", type=PATH, help="Picture to write, .png or .svg: where the style is seen, and the nearest photos."
+)
+@click.option("--among", type=PATH, help="Folder or zip of known photos to show the nearest of.")
+@click.option("--class", "name", default="", help="Style to explain; default the likeliest.")
+@click.option("-k", type=click.IntRange(min=1), default=3, show_default=True, help="How many of the nearest.")
+@JSON
+@example("stylerec style classify explain styles/ photo.jpg --among photos.zip --out why.png")
+def explain(
+    classifier: Path, photo: Path, out: Path | None, among: Path | None, name: str, k: int, as_json: bool
+) -> None:
+    """Say why a photo is of a style: shares in words, where it is seen, and the known photos nearest to it."""
+    from study.classifying import Source
+    from study.style_reasons import explain_style
+
+    source = None if among is None else Source(among)
+    found = explain_style(classifier, photo, out=out, among=source, name=name, k=k, say=tell)
+    if out is not None:
+        tell(f"picture in {out}")
+    if as_json:
+        tell_json(found)
+        return
+    click.echo(found["text"] + (f"; like {', '.join(found['like'])}" if found["like"] else "") + "\n")
+    show(found["styles"], as_json=False)

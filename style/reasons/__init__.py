@@ -1,0 +1,1 @@
+"""Why a style: where in the photo, and like which known photos."""
