@@ -37,7 +37,9 @@ def read_state(path: Path) -> Mapping[str, Tensor]:
     except (OSError, SafetensorError) as error:
         raise ArtifactError(f"weights {path} cannot be read ({error}); fetch the file again") from error
     except Exception as error:  # torch raises a dozen kinds for files that are no state dict
-        raise ArtifactError(f"{path} is no state dict ({error}); give .safetensors or a torch state dict") from error
+        # torch's own text advises to unpickle it after all
+        what = type(error).__name__
+        raise ArtifactError(f"{path} is no state dict ({what}); give .safetensors or a torch state dict") from error
     found: Mapping[str, Tensor] = state
     return found
 
