@@ -3,32 +3,45 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import wraps
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
 from terminal import JSON, PATH, example, show, tell, tell_json
 
+if TYPE_CHECKING:
+    from study.classifying import Source
+
 F = TypeVar("F", bound=Callable[..., Any])
 METHODS = ("probe", "prototypes", "propagate")
 
 
-def source_options(command: F) -> F:
-    """Where items and photos are."""
-    options = [
-        click.argument("images", type=PATH),
-        click.option("--table", type=PATH, help="CSV or Parquet of the items; without it every photo is an item."),
-        click.option("--item", default="item_id", show_default=True, help="The table's column of ids."),
-        click.option("--image", default="", help="Its column of file names; default `<id>.jpg`."),
-        click.option("--title", default="", help="Its column of titles: like titles stay on one side of a split."),
-        click.option("--group", default="", help="Its column of what else belongs together."),
-    ]
-    for option in reversed(options):
-        command = option(command)
-    return command
+def with_source(command: F) -> Callable[..., Any]:
+    """Where items and photos are, as one `Source`."""
+
+    @wraps(command)
+    def call(*args: Any, **options: Any) -> Any:
+        from study.classifying import Source
+
+        return command(*args, source=Source(*(options.pop(name) for name in PARTS)), **options)
+
+    found: Callable[..., Any] = call
+    for option in reversed(SOURCE):
+        found = option(found)
+    return found
 
 
+SOURCE = (
+    click.argument("images", type=PATH),
+    click.option("--table", type=PATH, help="CSV or Parquet of the items; without it every photo is an item."),
+    click.option("--item", default="item_id", show_default=True, help="The table's column of ids."),
+    click.option("--image", default="", help="Its column of file names; default `<id>.jpg`."),
+    click.option("--title", default="", help="Its column of titles: like titles stay on one side of a split."),
+    click.option("--group", default="", help="Its column of what else belongs together."),
+)
+PARTS = ("images", "table", "item", "image", "title", "group")
 LABEL = click.option("--label", default="", help="The table's column of labels; default: the folder a photo is in.")
 
 
@@ -38,7 +51,7 @@ def classify() -> None:
 
 
 @classify.command()
-@source_options
+@with_source
 @LABEL
 @click.option("--out", type=PATH, required=True, help="Folder to write to.")
 @click.option("--method", type=click.Choice(METHODS), default="probe", show_default=True, help="See docs/classify.md.")
@@ -52,12 +65,7 @@ def classify() -> None:
 @JSON
 @example("stylerec style classify train photos.zip --table items.csv --label usage --title name --out styles/")
 def train(
-    images: Path,
-    table: Path | None,
-    item: str,
-    image: str,
-    title: str,
-    group: str,
+    source: Source,
     balance: float,
     threshold: float,
     seed: int,
@@ -65,18 +73,17 @@ def train(
     **how: Any,
 ) -> None:
     """Learn a classifier from labelled photos, and judge it on products that it has not seen."""
-    from study.classifying import Source, train
+    from study.classifying import train
     from style.classify.probe import ProbeConfig
 
     config = ProbeConfig(balance=balance, threshold=threshold, seed=seed)
-    source = Source(images, table, item, image, title, group)
     show(train(source, config=config, say=tell, **how), as_json)
     tell(f"classifier in {how['out']}")
 
 
 @classify.command()
 @click.argument("classifier", type=PATH)
-@source_options
+@with_source
 @click.option("--out", type=PATH, required=True, help="Items with the column: .csv or .parquet.")
 @click.option("--column", default="style", show_default=True, help="Name of the column and of the block.")
 @click.option("--threshold", type=click.FloatRange(0, 1), help="Abstain below it; default as trained.")
@@ -88,44 +95,34 @@ def train(
 @example("stylerec style classify predict styles/ photos.zip --table items.csv --out items-with-style.csv")
 def predict(
     classifier: Path,
-    images: Path,
-    table: Path | None,
-    item: str,
-    image: str,
-    title: str,
-    group: str,
+    source: Source,
     as_json: bool,
     **how: Any,
 ) -> None:
     """Name the style of every item, as a column of the catalogue and as features."""
-    from study.classifying import Source, predict
+    from study.classifying import predict
 
-    show(predict(classifier, Source(images, table, item, image, title, group), say=tell, **how), as_json)
+    show(predict(classifier, source, say=tell, **how), as_json)
 
 
 @classify.command()
 @click.argument("classifier", type=PATH)
-@source_options
+@with_source
 @LABEL
 @click.option("--out", type=PATH, required=True, help="Folder for evaluation.json, evaluation.md and confusion.svg.")
 @JSON
 @example("stylerec style classify evaluate styles/ photos.zip --table new.csv --label usage --out judged/")
 def evaluate(
     classifier: Path,
-    images: Path,
-    table: Path | None,
-    item: str,
-    image: str,
-    title: str,
-    group: str,
+    source: Source,
     label: str,
     out: Path,
     as_json: bool,
 ) -> None:
     """Judge a classifier on labelled photos that it has not learned from."""
-    from study.classifying import Source, evaluate
+    from study.classifying import evaluate
 
-    show(evaluate(classifier, Source(images, table, item, image, title, group), out, label=label, say=tell), as_json)
+    show(evaluate(classifier, source, out, label=label, say=tell), as_json)
 
 
 @classify.command()

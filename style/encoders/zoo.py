@@ -19,7 +19,30 @@ from style.encoders.trunk import choose_device
 from style.encoders.weights import RANDOM, cached, fetched, fill, randomly
 
 
-class Torchvision(NetworkEncoder):
+class Zoo(NetworkEncoder):
+    """What such a family is made with; it says how its `network` is had."""
+
+    name: str
+
+    def __init__(
+        self,
+        model: str,
+        device: str = "auto",
+        layers: tuple[str, ...] = (),
+        pool: Pool = "mean-std",
+        weights: str = "",
+        allow_download: bool = False,
+    ) -> None:
+        network = self.network(model, choose_device(device), weights, allow_download)
+        super().__init__(f"{self.name}:{model}", network, layers, pool)
+
+    @staticmethod
+    def network(model: str, device: str, weights: str, allow_download: bool) -> Network:
+        """The network with its weights."""
+        raise NotImplementedError
+
+
+class Torchvision(Zoo):
     """Any classifier of torchvision; a row is what its last linear layer is given.
 
     Args:
@@ -38,20 +61,13 @@ class Torchvision(NetworkEncoder):
     name = "torchvision"
     about = "any classifier of torchvision, any of its layers"
 
-    def __init__(
-        self,
-        model: str,
-        device: str = "auto",
-        layers: tuple[str, ...] = (),
-        pool: Pool = "mean-std",
-        weights: str = "",
-        allow_download: bool = False,
-    ) -> None:
-        network = torchvision_network(model, choose_device(device), weights, allow_download)
-        super().__init__(f"torchvision:{model}", network, layers, pool)
+    @staticmethod
+    def network(model: str, device: str, weights: str, allow_download: bool) -> Network:
+        """See `torchvision_network`."""
+        return torchvision_network(model, device, weights, allow_download)
 
 
-class Timm(NetworkEncoder):
+class Timm(Zoo):
     """Any model of timm; a row is its pooled embedding.
 
     Arguments are as of `Torchvision`; layers are the model's own modules, such as ``layer2`` or ``blocks.3``. Weights
@@ -67,17 +83,10 @@ class Timm(NetworkEncoder):
     extra = "timm"
     about = "any model of timm, any of its layers"
 
-    def __init__(
-        self,
-        model: str,
-        device: str = "auto",
-        layers: tuple[str, ...] = (),
-        pool: Pool = "mean-std",
-        weights: str = "",
-        allow_download: bool = False,
-    ) -> None:
-        network = timm_network(model, choose_device(device), weights, allow_download)
-        super().__init__(f"timm:{model}", network, layers, pool)
+    @staticmethod
+    def network(model: str, device: str, weights: str, allow_download: bool) -> Network:
+        """See `timm_network`."""
+        return timm_network(model, device, weights, allow_download)
 
 
 @lru_cache(maxsize=4)

@@ -2,50 +2,22 @@
 
 import json
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import pandas as pd
 import pytest
+from fixed_scores import Fixed, later
 from scipy import stats
 
 from evaluation.metrics import METRICS, SHARES
 from evaluation.offline import ModelKey, evaluate, one_pass
 from evaluation.offline.groups import Groups
-from recsys.data import IdMap, Interactions
+from recsys.data import Interactions
 from recsys.errors import ConfigError, DataError, StylerecError, UnknownIdError
-from recsys.progress import silenced
-from recsys.topk import top_k
 
 A, B = ModelKey("a"), ModelKey("b", "original")
-
-
-def later(pairs: Iterable[tuple[int, int]], weight: float | list[float] = 1.0) -> Interactions:
-    frame = pd.DataFrame([(f"u{u}", f"i{i}") for u, i in pairs], columns=["user_id", "item_id"])
-    times = pd.date_range("2024-01-01", periods=len(frame), freq="s")  # so that a pair may come twice
-    return Interactions.from_frame(frame.assign(weight=weight, timestamp=times))
-
-
-class Fixed:
-    """A recommender with given scores that counts how often it is asked."""
-
-    def __init__(self, scores: npt.ArrayLike, seen: npt.ArrayLike = False, **ids: IdMap) -> None:
-        self.matrix = np.asarray(scores, np.float32)
-        self.seen = np.broadcast_to(np.asarray(seen, bool), self.matrix.shape)
-        self.users = ids.get("users") or IdMap.of(f"u{u}" for u in range(self.matrix.shape[0]))
-        self.items = ids.get("items") or IdMap.of(f"i{i}" for i in range(self.matrix.shape[1]))
-        self.asked: list[int] = []
-
-    def top_items(self, user_idx: Any, *, k: int, exclude_seen: bool = True, allowed: Any = None) -> Any:
-        self.asked.append(len(user_idx))
-        scores = self.matrix[user_idx].copy()
-        if exclude_seen:
-            scores[self.seen[user_idx]] = -np.inf
-        if allowed is not None:
-            scores[:, ~allowed] = -np.inf
-        return top_k(scores, k)
 
 
 # Users 0, 1 and 2 rank the items 0, 1, 2, 3 in this order; items 2 and 3 are cold.
@@ -199,39 +171,6 @@ def test_a_better_model_is_found_better_and_best() -> None:
     assert any(note.startswith("Nobody in the test has a relevant item") for note in result.notes())
     with pytest.raises(DataError, match="no best model in segment 'cold'"):
         result.best_of(models, "recall", 10, "cold")
-
-
-RUNS = 1000
-RATE = 3.5 * math.sqrt(0.05 * 0.95 / RUNS)  # 3.5 standard errors of a rate of 0.05
-
-
-@pytest.fixture(scope="module")
-def null_rows() -> list[dict[str, Any]]:
-    """A model twice, with noise of two seeds: the rows of NDCG@10 of 1,000 comparisons."""
-    users, items, found = np.arange(100), 30, []
-    ids = {"users": IdMap.of(f"u{u}" for u in users), "items": IdMap.of(f"i{i}" for i in range(items))}
-    frame = later([(u, 0) for u in users]).frame
-    for i in range(RUNS):
-        rng = np.random.default_rng(i)
-        taste, choice = rng.normal(size=(100, items)), np.empty((100,), np.int64)
-        choice = (taste + rng.gumbel(size=taste.shape)).argmax(axis=1)  # what users take is partly what they like
-        test = Interactions(frame.assign(item_id=ids["items"].decode(choice)), frame[:0])
-        models = {name: Fixed(taste + rng.normal(size=taste.shape), **ids) for name in "ab"}
-        how: dict[str, Any] = {"segments": ("all",), "ks": (10,), "metrics": ("ndcg",), "resamples": 399}
-        with silenced():
-            found += evaluate(models, test, **how, seed=10_000 + i).compare("a")
-    return found
-
-
-def test_identical_models_are_called_different_at_the_nominal_rate(null_rows: list[dict[str, Any]]) -> None:
-    p = np.array([row["p_value"] for row in null_rows])
-    assert abs((p <= 0.05).mean() - 0.05) < RATE  # 400 exchanges in all: 0.05 is attained
-    assert stats.kstest(p, "uniform").pvalue > 0.001  # fixed seeds: one look, no search
-
-
-def test_intervals_of_identical_models_leave_zero_out_at_the_nominal_rate(null_rows: list[dict[str, Any]]) -> None:
-    outside = np.mean([not row["low"] <= 0 <= row["high"] for row in null_rows])
-    assert abs(outside - 0.05) < RATE + 0.005  # bootstrap intervals of 100 users are short by about half a percent
 
 
 def test_groups_break_the_lists_over_all_candidates_down() -> None:
